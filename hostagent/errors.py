@@ -1,0 +1,33 @@
+"""The agent's own failures. A job's end is data (`Exit`, an outcome), never an exception."""
+
+from __future__ import annotations
+
+
+class AgentError(Exception):
+    """Root of all. `hint` says what to do about it."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(f"{message}\n  {hint}" if hint else message)
+        self.message = message
+        self.hint = hint
+
+
+class ConfigError(AgentError):
+    """A setting is missing, half set or out of range."""
+
+
+class DriverError(AgentError):
+    """A sandbox could not be made, started or ended."""
+
+
+class ApiError(AgentError):
+    """The control plane refused a call: `status` and `code` as it answered."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(f"{status} {code}: {message}")
+        self.status = status
+        self.code = code
+
+
+class StaleBoot(AgentError):
+    """Another life of this agent has taken over: this one must end without touching anything."""

@@ -1,0 +1,66 @@
+"""Machines that run sandboxes, and how one joins."""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+
+class EnrolmentToken(models.Model):
+    """Lets one new host join, once. Only the SHA-256 of its text is stored."""
+
+    digest = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+    host = models.OneToOneField("Host", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+
+    def __str__(self) -> str:
+        return f"enrolment {self.pk}"
+
+
+class Host(models.Model):
+    """A machine with a host agent.
+
+    `boot_epoch` counts the lives of the agent: a report that carries an older one is refused.
+    `revision` counts changes to what should exist on the host: the agent polls for changes after
+    the revision it knows. `used_*` are what live leases hold; the guarded update that takes a
+    lease keeps them at or under the capacity.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=100, unique=True)
+    key_digest = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    boot_epoch = models.PositiveIntegerField(default=0)  # 0: never booted
+    machine_boot_id = models.CharField(max_length=64, blank=True)
+    revision = models.PositiveBigIntegerField(default=0)
+    last_seen_at = models.DateTimeField(null=True, blank=True)
+    is_online = models.BooleanField(default=False)  # booted and heard of within HOST_LEASE_S
+    is_draining = models.BooleanField(default=False)
+
+    agent_version = models.CharField(max_length=40, blank=True)
+    isolation = models.CharField(max_length=20, default="container")
+    capacity_sandboxes = models.PositiveIntegerField(default=0)
+    capacity_memory_mb = models.PositiveIntegerField(default=0)
+    capacity_vcpus = models.PositiveIntegerField(default=0)
+    used_sandboxes = models.PositiveIntegerField(default=0)
+    used_memory_mb = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            # Capacity may shrink under running leases, so only growth is guarded (in services).
+            models.CheckConstraint(condition=Q(boot_epoch__gte=0), name="host_boot_epoch_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+HAS_ROOM = Q(used_sandboxes__lt=F("capacity_sandboxes"))

@@ -1,0 +1,149 @@
+"""Jobs, the leases that hosts hold on them, their history and their output."""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from hosts.models import Host
+from jobs.states import JobStatus, LeaseState, SandboxState
+
+
+class Job(models.Model):
+    """One submitted script. `id` is the wire's `request_id`."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="jobs")
+    token = models.ForeignKey(
+        "accounts.ApiToken", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    name = models.CharField(max_length=63, blank=True)
+    script = models.TextField()
+    environment = models.JSONField(default=dict)  # {str: str}
+    image = models.CharField(max_length=63, default="standard")
+    vcpus = models.PositiveSmallIntegerField(default=2)
+    memory_mb = models.PositiveIntegerField(default=1024)
+    disk_gb = models.PositiveIntegerField(default=2)
+    timeout_s = models.PositiveIntegerField(null=True, blank=True)
+    retries = models.PositiveSmallIntegerField(default=0)
+
+    status = models.CharField(max_length=10, choices=[(s, s) for s in JobStatus], default=JobStatus.ACCEPTED)
+    reason = models.CharField(max_length=20, blank=True)
+    message = models.CharField(max_length=500, blank=True)  # the reason in a sentence, for people
+    exit_code = models.PositiveSmallIntegerField(null=True, blank=True)
+    sandbox = models.CharField(
+        max_length=10, choices=[(s, s) for s in SandboxState], default=SandboxState.NONE
+    )
+    attempt = models.PositiveSmallIntegerField(default=0)  # = epoch of the newest lease
+    revision = models.PositiveIntegerField(default=0)  # bumped by every change that people can see
+    stop_requested_at = models.DateTimeField(null=True, blank=True)  # a wish, not a state
+
+    created_at = models.DateTimeField(default=timezone.now)
+    assigned_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    script_duration_ms = models.PositiveBigIntegerField(null=True, blank=True)
+    timings = models.JSONField(default=dict)  # queued, assigned, restored, started: ms
+
+    log_bytes = models.PositiveBigIntegerField(default=0)  # stored so far = the next expected offset
+    dropped_bytes = models.PositiveBigIntegerField(default=0)  # output over the caps, counted not kept
+
+    class Meta:
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["owner", "-created_at"], name="job_owner_newest"),
+            models.Index(fields=["owner", "name"], name="job_owner_name"),
+            models.Index(
+                fields=["created_at"], name="job_waiting", condition=Q(status=JobStatus.ACCEPTED)
+            ),
+        ]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(condition=Q(status__in=list(JobStatus)), name="job_status_known"),
+            models.CheckConstraint(
+                condition=~Q(status__in=[JobStatus.COMPLETED, JobStatus.ERROR])
+                | Q(finished_at__isnull=False),
+                name="job_final_has_finished_at",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=JobStatus.COMPLETED) | Q(exit_code__isnull=False),
+                name="job_completed_has_exit_code",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Lease(models.Model):
+    """The right of one host to run one attempt of a job.
+
+    A report is accepted only while its lease is not ended and its `boot_epoch` is the host's own:
+    both are checked in the statement that writes.
+    """
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="leases")
+    host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="leases")
+    epoch = models.PositiveIntegerField()  # 1 for the first attempt
+    sandbox_id = models.CharField(max_length=16, unique=True)  # the wire's `vm_id`: [a-z0-9]{16}
+    state = models.CharField(max_length=10, choices=[(s, s) for s in LeaseState], default=LeaseState.OFFERED)
+    is_stop_wished = models.BooleanField(default=False)
+    revision = models.PositiveBigIntegerField()  # the host's revision at the last change
+    memory_mb = models.PositiveIntegerField()  # what it takes from the host, given back at its end
+    created_at = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["host", "revision"], name="lease_host_revision"),
+        ]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["job", "epoch"], name="lease_job_epoch_unique"),
+            models.UniqueConstraint(
+                fields=["job"], condition=~Q(state=LeaseState.ENDED), name="lease_one_live_per_job"
+            ),
+            models.CheckConstraint(condition=Q(state__in=list(LeaseState)), name="lease_state_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job_id}#{self.epoch}"
+
+
+class JobEvent(models.Model):
+    """One thing that happened to a job: its history, written with the change itself."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField(default=timezone.now)
+    kind = models.CharField(max_length=40)  # submitted, assigned, started, stop_requested, finished, ...
+    detail = models.JSONField(default=dict)
+
+    class Meta:
+        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["job", "id"], name="event_job")]
+
+    def __str__(self) -> str:
+        return f"{self.job_id} {self.kind}"
+
+
+class LogChunk(models.Model):
+    """A run of a job's output: bytes [offset, offset + length) with their records.
+
+    `records` is a list of [unix time in ms, stream, length in bytes] that covers the bytes in
+    order; `data` is the bytes, zstd-compressed. Chunks of a job never overlap and leave no gap.
+    """
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="log_chunks")
+    offset = models.PositiveBigIntegerField()
+    length = models.PositiveIntegerField()
+    records = models.JSONField()
+    data = models.BinaryField()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["job", "offset"], name="chunk_job_offset_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job_id}@{self.offset}"
