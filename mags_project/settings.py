@@ -55,6 +55,7 @@ INSTALLED_APPS = [
     "hosts",
     "workspaces",
     "jobs",
+    "dashboard",
 ]
 
 MIDDLEWARE = [

@@ -1,0 +1,24 @@
+"""Where every address goes."""
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+
+api: list[URLPattern | URLResolver] = [
+    path("", include("accounts.api.urls")),
+    path("", include("jobs.api.urls")),
+]
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("core.urls")),  # /healthz, /readyz, /api/schema/, /api/docs/
+    path("api/v1/", include((api, "v1"))),
+    path("api/v2/", include((api, "v2"))),
+    path("api/host/v1/", include("hosts.api.urls")),
+    path("api/host/v1/", include("jobs.hostapi.urls")),
+    path("admin/", admin.site.urls),
+    path("", include("dashboard.urls")),
+]
+
+handler400 = "core.api.handler.bad_request"
+handler403 = "core.api.handler.permission_denied"
+handler404 = "core.api.handler.not_found"
+handler500 = "core.api.handler.server_error"
