@@ -26,7 +26,7 @@ def secret(name: str) -> str:
 
 DEBUG = env.bool("DEBUG", False)
 SECRET_KEY = secret("SECRET_KEY")
-VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var")))
+VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var"))).resolve()
 
 # Where people reach the dashboard and the API, e.g. http://127.0.0.1:8080
 PUBLIC_URL = env.str("PUBLIC_URL", "http://127.0.0.1:8080").rstrip("/")
@@ -88,9 +88,9 @@ TEMPLATES = [
     },
 ]
 
-# --- Database: SQLite on one machine, PostgreSQL on many (DATABASE_URL). ---------------------
-DATABASE_URL = env.str("DATABASE_URL", f"sqlite:///{VAR_DIR / 'db' / 'mags.sqlite3'}")
-DATABASES = {"default": Env().dj_db_url("MAGS_DATABASE_URL", default=DATABASE_URL)}
+# --- Database: SQLite on one machine, PostgreSQL on many (MAGS_DATABASE_URL). ----------------
+DATABASES = {"default": env.dj_db_url("DATABASE_URL", f"sqlite:///{VAR_DIR / 'db' / 'mags.sqlite3'}")}
+DATABASES["default"].setdefault("TEST", {})
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["OPTIONS"] = {
         # A write transaction takes its lock at BEGIN, so it waits instead of failing half-way.

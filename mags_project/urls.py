@@ -18,3 +18,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("dashboard.urls")),
 ]
 
+
+handler400 = "core.api.handler.bad_request"
+handler403 = "core.api.handler.permission_denied"
+handler404 = "core.api.handler.not_found"
+handler500 = "core.api.handler.server_error"

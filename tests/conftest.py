@@ -1,0 +1,89 @@
+"""Settings and servers that every test may use.
+
+Each pytest process (and each xdist worker) gets its own state directory, database and Redis port,
+so tests run beside a live stack and beside each other. `MAGS_TEST_DATABASE=postgres` runs the very
+same tests on a throw-away PostgreSQL cluster.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import django
+import pytest
+
+from tests.servers import PostgresServer, RedisServer
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+VAR_DIR = Path(tempfile.mkdtemp(prefix="mags-test-"))
+IS_POSTGRES = os.environ.get("MAGS_TEST_DATABASE") == "postgres"
+REDIS_PORT = _free_port()
+POSTGRES_PORT = _free_port()
+
+# Set before Django reads its settings: pytest-django does so after this file is imported,
+# because pyproject.toml names no settings module.
+for _name in [name for name in os.environ if name.startswith("MAGS_") and name != "MAGS_TEST_DATABASE"]:
+    del os.environ[_name]
+os.environ |= {
+    "DJANGO_SETTINGS_MODULE": "mags_project.settings",
+    "MAGS_SECRET_KEY": "a-key-for-tests-only-" + "x" * 40,
+    "MAGS_VAR_DIR": str(VAR_DIR),
+    "MAGS_REDIS_URL": f"redis://127.0.0.1:{REDIS_PORT}/0",
+}
+if IS_POSTGRES:
+    os.environ["MAGS_DATABASE_URL"] = f"postgres://postgres@127.0.0.1:{POSTGRES_PORT}/mags"
+(VAR_DIR / "db").mkdir()
+(VAR_DIR / "static").mkdir()
+django.setup()  # before the test modules, which import models, are collected
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(VAR_DIR, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if IS_POSTGRES:
+        return
+    skip = pytest.mark.skip(reason="needs PostgreSQL: run with MAGS_TEST_DATABASE=postgres")
+    for item in items:
+        if item.get_closest_marker("postgres"):
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> Iterator[None]:
+    """A real file (threads and processes see it), or a real PostgreSQL."""
+    from django.conf import settings
+
+    if not IS_POSTGRES:
+        settings.DATABASES["default"]["TEST"]["NAME"] = str(VAR_DIR / "db" / "test.sqlite3")
+        yield
+        return
+    with PostgresServer(POSTGRES_PORT):
+        yield
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis of this test run, at `settings.REDIS_URL`. A test that stops it must start it again."""
+    with RedisServer(REDIS_PORT) as server:
+        yield server
+
+
+@pytest.fixture
+def redis(redis_server: RedisServer) -> RedisServer:
+    """The running Redis, emptied."""
+    redis_server.flush()
+    return redis_server

@@ -1,0 +1,116 @@
+"""Real servers, started for a test run and gone after it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+START_TIMEOUT_S = 30
+POSTGRES_BIN = Path("/usr/lib/postgresql/15/bin")
+
+
+class _Server:
+    """A child process that listens on a loopback port."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.directory = Path(tempfile.mkdtemp(prefix="mags-test-server-"))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def start(self) -> None:
+        log = (self.directory / "log").open("ab")
+        with log:
+            self._process = subprocess.Popen(self.command(), stdout=log, stderr=log, cwd=self.directory)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self._is_listening():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{self.command()[0]} did not start: {self._tail()}")
+            time.sleep(0.02)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(START_TIMEOUT_S)
+            self._process = None
+
+    def _is_listening(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def _tail(self) -> str:
+        return (self.directory / "log").read_text(errors="replace")[-2000:]
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class RedisServer(_Server):
+    """Redis without persistence. `stop(SIGKILL)` and `start()` play a crash."""
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def command(self) -> list[str]:
+        return ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+
+    def flush(self) -> None:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            connection.sendall(b"FLUSHALL\r\n")
+            answer = connection.recv(100)
+            if answer != b"+OK\r\n":
+                raise RuntimeError(f"redis: {answer!r}")
+
+
+class PostgresServer(_Server):
+    """A new PostgreSQL cluster; the server refuses to run as root, so `postgres` owns it."""
+
+    def command(self) -> list[str]:
+        data = str(self.directory / "data")
+        options = ["-h", "127.0.0.1", "-p", str(self.port), "-k", "", "-c", "fsync=off"]
+        return [*self._as_user(), str(POSTGRES_BIN / "postgres"), "-D", data, *options]
+
+    def start(self) -> None:
+        if os.geteuid() == 0:
+            shutil.chown(self.directory, "postgres")
+        initdb = [str(POSTGRES_BIN / "initdb"), "-D", str(self.directory / "data")]
+        options = ["-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"]
+        subprocess.run(
+            [*self._as_user(), *initdb, *options], check=True, capture_output=True, cwd=self.directory
+        )
+        super().start()
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:  # SIGINT: PostgreSQL's fast shutdown
+        super().stop(how)
+
+    def _is_listening(self) -> bool:  # it listens before it answers
+        probe = [str(POSTGRES_BIN / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        return subprocess.run(probe, check=False).returncode == 0
+
+    @staticmethod
+    def _as_user() -> list[str]:
+        # setpriv, not runuser: it execs, so that our signals reach the server itself.
+        if os.geteuid() != 0:
+            return []
+        return ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--"]
