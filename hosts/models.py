@@ -43,7 +43,8 @@ class Host(models.Model):
     revision = models.PositiveBigIntegerField(default=0)
     last_seen_at = models.DateTimeField(null=True, blank=True)
     is_online = models.BooleanField(default=False)  # booted and heard of within HOST_LEASE_S
-    is_draining = models.BooleanField(default=False)
+    is_draining = models.BooleanField(default=False)  # the operator's wish
+    is_agent_draining = models.BooleanField(default=False)  # the agent's own, until its next boot
 
     agent_version = models.CharField(max_length=40, blank=True)
     isolation = models.CharField(max_length=20, default="container")

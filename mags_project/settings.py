@@ -105,10 +105,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis wakes people up; the database is the truth. ---------------------------------------
 REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6390/0")
+CHANNEL_PREFIX = env.str("CHANNEL_PREFIX", "mags")  # two installations may share a Redis
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [REDIS_URL], "prefix": env.str("CHANNEL_PREFIX", "mags")},
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": CHANNEL_PREFIX},
     },
 }
 CACHES = {

@@ -1,0 +1,193 @@
+"""Wakes whoever waits for a change in the database.
+
+The order that loses nothing: listen, then read the database, then wait, then read again.
+
+    async with listening(f"host:{host.id}") as waiter:
+        while not (rows := await read()) and time.monotonic() < deadline:
+            await waiter.wait(deadline - time.monotonic())
+
+`wake` is called on commit (`transaction.on_commit(partial(wake, ...))`). It reaches waiters of the
+same process directly and those of other processes through one Redis pub/sub channel. A wake-up is
+only a hint: when Redis is away, or lost a message, waiters look again by themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import secrets
+import threading
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from typing import Any
+
+from django.conf import settings
+from redis import asyncio as aioredis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from core import redis
+
+RECHECK_S = 5.0  # a message may be lost: look again after about this long
+DEGRADED_RECHECK_S = 1.5  # while Redis is away
+SUBSCRIBE_TIMEOUT_S = 0.5  # what the first waiter of a process is held up for at most
+PING_AFTER_S = 10.0  # a silent connection may be dead
+
+_ORIGIN = secrets.token_hex(4).encode()  # our own messages come back; they were delivered already
+_hubs: dict[asyncio.AbstractEventLoop, _Hub] = {}
+_hubs_lock = threading.Lock()
+
+
+def wake(*groups: str) -> None:
+    """Wake everybody who listens to one of the groups. Never raises, never waits long."""
+    with _hubs_lock:
+        hubs = list(_hubs.values())
+    for hub in hubs:
+        hub.notify_from_thread(groups)
+    payload = b" ".join([_ORIGIN, *(group.encode() for group in groups)])
+    redis.attempt(lambda client: client.publish(_channel(), payload))
+
+
+@contextlib.asynccontextmanager
+async def listening(*groups: str) -> AsyncIterator[Waiter]:
+    """From here on a wake of one of the groups is noticed, also between two waits."""
+    hub = await _hub()
+    waiter = Waiter(hub)
+    hub.add(groups, waiter)
+    try:
+        yield waiter
+    finally:
+        hub.remove(groups, waiter)
+
+
+class Waiter:
+    """One listener. Made by `listening`."""
+
+    def __init__(self, hub: _Hub) -> None:
+        self._hub = hub
+        self._woken = asyncio.Event()
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Until woken (True), or until it is time to look again (False), which is `timeout_s` at
+        the latest and often earlier: the caller checks its own deadline."""
+        recheck_s = RECHECK_S if self._hub.is_subscribed else DEGRADED_RECHECK_S
+        limit_s = min(timeout_s, recheck_s * random.uniform(0.7, 1.3))  # noqa: S311 - jitter
+        try:
+            async with asyncio.timeout(max(0.0, limit_s)):
+                await self._woken.wait()
+        except TimeoutError:
+            return False
+        self._woken.clear()
+        return True
+
+    def notify(self) -> None:
+        self._woken.set()
+
+
+class _Hub:
+    """All listeners of one event loop and the one Redis subscription that feeds them."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiters: dict[str, set[Waiter]] = defaultdict(set)
+        self._settled = asyncio.Event()  # the first attempt to subscribe succeeded or failed
+        self.is_subscribed = False
+        self._complaint = redis.Complaint()
+        self._task = loop.create_task(self._run(), name="wakeup hub")
+
+    @property
+    def is_running(self) -> bool:
+        return not self._task.done()
+
+    async def settle(self) -> None:
+        if self._settled.is_set():
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SUBSCRIBE_TIMEOUT_S):
+                await self._settled.wait()
+        self._settled.set()
+
+    def add(self, groups: tuple[str, ...], waiter: Waiter) -> None:
+        for group in groups:
+            self._waiters[group].add(waiter)
+
+    def remove(self, groups: tuple[str, ...], waiter: Waiter) -> None:
+        for group in groups:
+            self._waiters[group].discard(waiter)
+            if not self._waiters[group]:
+                del self._waiters[group]
+
+    def notify(self, groups: tuple[str, ...]) -> None:
+        for group in groups:
+            for waiter in self._waiters.get(group, ()):
+                waiter.notify()
+
+    def notify_from_thread(self, groups: tuple[str, ...]) -> None:
+        if not any(group in self._waiters for group in groups):
+            return
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there
+            self._loop.call_soon_threadsafe(self.notify, groups)
+
+    def _notify_all(self) -> None:
+        """Messages may have been missed: everybody looks again, spread over half a second."""
+        for waiter in {waiter for group in self._waiters.values() for waiter in group}:
+            self._loop.call_later(random.uniform(0, 0.5), waiter.notify)  # noqa: S311 - jitter
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._receive()
+            except (RedisError, OSError, TimeoutError) as error:
+                self._complaint.say("wake-ups through Redis are off; polling instead", error)
+            if self.is_subscribed:
+                self.is_subscribed = False
+                self._notify_all()
+            self._settled.set()
+            await asyncio.sleep(random.uniform(0.2, 1.0))  # noqa: S311 - jitter
+
+    async def _receive(self) -> None:
+        client = aioredis.Redis.from_url(
+            settings.REDIS_URL, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 0)
+        )
+        async with client, client.pubsub() as pubsub:
+            await pubsub.subscribe(_channel())
+            is_silent = False
+            while True:
+                message = await pubsub.get_message(timeout=PING_AFTER_S)
+                if message is not None:
+                    is_silent = False
+                    self._receive_message(message)
+                elif is_silent:
+                    raise RedisConnectionError("Redis does not answer")
+                else:
+                    is_silent = True
+                    await pubsub.ping()
+
+    def _receive_message(self, message: dict[str, Any]) -> None:
+        if message["type"] == "subscribe":
+            self.is_subscribed = True
+            self._settled.set()
+            self._notify_all()
+        elif message["type"] == "message":
+            origin, *groups = message["data"].split(b" ")
+            if origin != _ORIGIN:
+                self.notify(tuple(group.decode() for group in groups))
+
+
+async def _hub() -> _Hub:
+    loop = asyncio.get_running_loop()
+    with _hubs_lock:
+        hub = _hubs.get(loop)
+        if hub is None or not hub.is_running:
+            for closed in [other for other in _hubs if other.is_closed()]:
+                del _hubs[closed]
+            hub = _hubs[loop] = _Hub(loop)
+    await hub.settle()
+    return hub
+
+
+def _channel() -> str:
+    return f"{settings.CHANNEL_PREFIX}:wake"

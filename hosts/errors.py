@@ -1,0 +1,35 @@
+"""What can go wrong with hosts."""
+
+from __future__ import annotations
+
+from core.errors import Conflict, Forbidden, NotFound, Unauthorized
+
+
+class BadHostKey(Unauthorized):
+    code = "bad_host_key"
+    default_message = "This host key is not known, or was revoked."
+    default_remediation = "Enrol the host again with a token from `manage.py host_enrolment_token`."
+
+
+class BadEnrolmentToken(Forbidden):
+    code = "bad_enrolment_token"
+    default_message = "This enrolment token is not known, was used already, or has expired."
+    default_remediation = "Make a new one with `manage.py host_enrolment_token`."
+
+
+class HostNameTaken(Conflict):
+    code = "host_name_taken"
+    default_message = "A host with this name exists already."
+    default_remediation = "Enrol under another name."
+
+
+class StaleBoot(Conflict):
+    code = "stale_boot"
+    default_message = "A newer life of this host's agent has booted."
+    default_remediation = "Stop this agent; the newer one has taken over."
+
+
+class NoSuchHost(NotFound):
+    code = "no_such_host"
+    default_message = "There is no host of this name."
+    default_remediation = "`manage.py host_list` shows the names."

@@ -1,0 +1,175 @@
+"""Every write to hosts."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from hosts.errors import BadEnrolmentToken, BadHostKey, HostNameTaken, NoSuchHost, StaleBoot
+from hosts.models import EnrolmentToken, Host
+
+KEY_PREFIX = "magshost_"
+ENROLMENT_PREFIX = "magsenrol_"
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What a host offers to sandboxes."""
+
+    sandboxes: int
+    memory_mb: int
+    vcpus: int
+
+    def as_fields(self) -> dict[str, int]:
+        return {
+            "capacity_sandboxes": self.sandboxes,
+            "capacity_memory_mb": self.memory_mb,
+            "capacity_vcpus": self.vcpus,
+        }
+
+
+@dataclass(frozen=True)
+class Boot:
+    """A life of a host's agent that has just begun."""
+
+    epoch: int
+    is_machine_rebooted: bool  # the machine restarted since the agent's former life
+    revision: int
+
+
+def digest_of(secret: str) -> str:
+    """What is stored of a key or token."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def enrolment_token_create(lifetime: timedelta) -> str:
+    """The text of a new one-time token. Only its digest is stored."""
+    text = ENROLMENT_PREFIX + secrets.token_urlsafe(32)
+    EnrolmentToken.objects.create(digest=digest_of(text), expires_at=timezone.now() + lifetime)
+    return text
+
+
+def host_enrol(token: str, name: str, agent_version: str) -> tuple[Host, str]:
+    """A new host and the text of its key, against a token that is used up by this."""
+    key = KEY_PREFIX + secrets.token_urlsafe(32)
+    now = timezone.now()
+    with transaction.atomic():
+        usable = EnrolmentToken.objects.filter(
+            digest=digest_of(token), used_at__isnull=True, expires_at__gt=now
+        )
+        if not usable.update(used_at=now):
+            raise BadEnrolmentToken
+        try:
+            with transaction.atomic():
+                host = Host.objects.create(name=name, key_digest=digest_of(key), agent_version=agent_version)
+        except IntegrityError as error:
+            raise HostNameTaken from error
+        EnrolmentToken.objects.filter(digest=digest_of(token)).update(host=host)
+    return host, key
+
+
+def host_boot(
+    host_id: UUID, *, machine_boot_id: str, agent_version: str, isolation: str, capacity: Capacity
+) -> Boot:
+    """Begin a new life of the agent: all that older ones still say is refused from now on."""
+    with transaction.atomic():
+        host = Host.objects.select_for_update().filter(pk=host_id, revoked_at__isnull=True).first()
+        if host is None:
+            raise BadHostKey
+        epoch = host.boot_epoch + 1
+        is_won = Host.objects.filter(pk=host_id, boot_epoch=host.boot_epoch).update(
+            boot_epoch=epoch,
+            machine_boot_id=machine_boot_id,
+            agent_version=agent_version,
+            isolation=isolation,
+            is_online=True,
+            is_agent_draining=False,
+            last_seen_at=timezone.now(),
+            **capacity.as_fields(),
+        )
+        if not is_won:
+            raise StaleBoot
+        return Boot(epoch, host.machine_boot_id not in ("", machine_boot_id), host.revision)
+
+
+def host_heartbeat(host_id: UUID, boot_epoch: int, *, capacity: Capacity, is_agent_draining: bool) -> bool:
+    """Take note that the host lives. True: it is to drain."""
+    is_current = _current(host_id, boot_epoch).update(
+        is_online=True,
+        last_seen_at=timezone.now(),
+        is_agent_draining=is_agent_draining,
+        **capacity.as_fields(),
+    )
+    if not is_current:
+        raise StaleBoot
+    return is_agent_draining or Host.objects.filter(pk=host_id, is_draining=True).exists()
+
+
+def host_touch(host_id: UUID, boot_epoch: int) -> None:
+    """The host was heard of. Refuses older lives of its agent."""
+    if not _current(host_id, boot_epoch).update(is_online=True, last_seen_at=timezone.now()):
+        raise StaleBoot
+
+
+def host_require_boot(host: Host, boot_epoch: int) -> None:
+    """Refuse what an older life of the agent says. Costs no query; writes check again themselves."""
+    if host.boot_epoch != boot_epoch:
+        raise StaleBoot
+
+
+def host_offline(host_id: UUID, *, silent_since: datetime) -> bool:
+    """Give the host up unless it was heard of meanwhile. True: it is offline by this call."""
+    silent = Host.objects.filter(pk=host_id, is_online=True, last_seen_at__lt=silent_since)
+    return bool(silent.update(is_online=False))
+
+
+def host_revision_next(host_id: UUID) -> int:
+    """Count up what the agent polls by. Call it in the transaction that makes the change."""
+    Host.objects.filter(pk=host_id).update(revision=F("revision") + 1)
+    return Host.objects.values_list("revision", flat=True).get(pk=host_id)
+
+
+def host_take_room(host_id: UUID, memory_mb: int) -> bool:
+    """Take the room of one sandbox if the host still takes work and has it."""
+    free = Host.objects.filter(
+        pk=host_id,
+        is_online=True,
+        is_draining=False,
+        is_agent_draining=False,
+        revoked_at__isnull=True,
+        used_sandboxes__lt=F("capacity_sandboxes"),
+        used_memory_mb__lte=F("capacity_memory_mb") - memory_mb,
+    )
+    taken = free.update(
+        used_sandboxes=F("used_sandboxes") + 1, used_memory_mb=F("used_memory_mb") + memory_mb
+    )
+    return bool(taken)
+
+
+def host_give_room(host_id: UUID, memory_mb: int) -> None:
+    """Give back what `host_take_room` took, once, with the end of the lease."""
+    held = Host.objects.filter(pk=host_id, used_sandboxes__gte=1, used_memory_mb__gte=memory_mb)
+    held.update(used_sandboxes=F("used_sandboxes") - 1, used_memory_mb=F("used_memory_mb") - memory_mb)
+
+
+def host_drain(name: str, *, is_draining: bool) -> None:
+    """Let the host finish what it has and give it nothing new, or end that."""
+    if not Host.objects.filter(name=name).update(is_draining=is_draining):
+        raise NoSuchHost
+
+
+def host_revoke(name: str) -> None:
+    """Refuse the host's key from now on. Its leases end as those of a lost host do."""
+    if not Host.objects.filter(name=name, revoked_at__isnull=True).update(revoked_at=timezone.now()):
+        raise NoSuchHost
+
+
+def _current(host_id: UUID, boot_epoch: int) -> QuerySet[Host]:
+    return Host.objects.filter(pk=host_id, boot_epoch=boot_epoch, revoked_at__isnull=True)
