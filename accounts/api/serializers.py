@@ -1,0 +1,53 @@
+"""The wire form of users and tokens."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+from rest_framework import serializers
+
+from accounts.models import ApiToken, User
+
+
+class TokenCreateInput(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=100)
+    expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+
+    def validate_expires_at(self, value: datetime | None) -> datetime | None:
+        if value is not None and value <= timezone.now():
+            raise serializers.ValidationError("must be in the future")
+        return value
+
+
+class TokenOutput(serializers.ModelSerializer[ApiToken]):
+    class Meta:
+        model = ApiToken
+        fields: tuple[str, ...] = ("id", "name", "prefix", "created_at", "expires_at", "last_used_at")
+        read_only_fields = fields
+
+
+class TokenCreatedOutput(TokenOutput):
+    token = serializers.CharField(help_text="The token itself. It is shown only here.")
+
+    class Meta(TokenOutput.Meta):
+        fields = (*TokenOutput.Meta.fields, "token")
+        read_only_fields = fields
+
+
+class TokenListOutput(serializers.Serializer[Any]):
+    tokens = TokenOutput(many=True)
+    total = serializers.IntegerField()
+    page = serializers.IntegerField()
+    page_size = serializers.IntegerField()
+
+
+class MeOutput(serializers.ModelSerializer[User]):
+    is_admin = serializers.BooleanField(source="is_staff")
+    token = TokenOutput(allow_null=True, help_text="The token of this call; null for a session.")
+
+    class Meta:
+        model = User
+        fields = ("id", "email", "name", "is_admin", "created_at", "token")
+        read_only_fields = fields
