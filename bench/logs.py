@@ -51,9 +51,8 @@ async def line_latency(lines: int) -> list[float]:
             message: dict[str, Any] = json.loads(text)
             if message["type"] == "end":
                 return samples
-            for entry in message.get("entries", []):
-                if entry["stream"] == "stdout":
-                    samples.append((now_ns - int(entry["message"])) / 1e6)
+            printed = [e["message"] for e in message.get("entries", []) if e["stream"] == "stdout"]
+            samples += [(now_ns - int(printed_ns)) / 1e6 for printed_ns in printed]
     return samples
 
 

@@ -84,8 +84,9 @@ def docker_rival(rootfs: Path) -> Iterator[DockerRival | None]:
         socket = home / "docker.sock"
         with (home / "log").open("wb") as log:
             daemon = subprocess.Popen(
-                ["dockerd", "--iptables=false", "--ip6tables=false", "--bridge=none", f"--data-root={home / 'data'}",
-                 f"--exec-root={home / 'exec'}", f"--pidfile={home / 'pid'}", f"--host=unix://{socket}"],
+                ["dockerd", "--iptables=false", "--ip6tables=false", "--bridge=none",
+                 f"--data-root={home / 'data'}", f"--exec-root={home / 'exec'}",
+                 f"--pidfile={home / 'pid'}", f"--host=unix://{socket}"],
                 stdout=log, stderr=log,
             )  # fmt: skip
         try:
