@@ -47,7 +47,9 @@ class Layout:
         layout = cls(config.instance, network4, network6)
         if layout.capacity < config.sandboxes:
             hint = f"set MAGS_AGENT_NETWORK4 to a larger network or MAGS_AGENT_SANDBOXES to {layout.capacity}"
-            raise ConfigError(f"{network4} has room for {layout.capacity} sandboxes, not {config.sandboxes}", hint)
+            raise ConfigError(
+                f"{network4} has room for {layout.capacity} sandboxes, not {config.sandboxes}", hint
+            )
         return layout
 
     @property

@@ -1,10 +1,143 @@
-"""The pool of prepared slots. Interface first; see `hostagent.network`.
+"""The pool: prepared slots to take in no time, and fresh ones in their place."""
 
-    pool = NetworkPool(config)
-    for index in indices_of_recovered_sandboxes: pool.adopt(index)   # before open
-    await pool.open()
-    slot = await pool.take()     # store slot.index in the bundle before `crun create`
-    ... "linux": {"namespaces": [{"type": "network", "path": slot.netns_path}]} ...
-    await pool.give(slot)        # every process of the sandbox is dead; slot.netns_path is void afterwards
-    await pool.close(everything=False)
-"""
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from hostagent.config import Config
+from hostagent.errors import AgentError, DriverError
+from hostagent.linux import iproute, sysctl
+from hostagent.network import forwarding, rules, wiring
+from hostagent.network.layout import Layout, NetworkSlot
+from hostagent.network.resolvers import resolvers
+from hostagent.network.wiring import Wiring
+
+SPARE = (
+    4  # slots beyond `sandboxes`, so that a start does not wait for the renewal of what just ended (10 ms)
+)
+RETRY_S = 1.0  # after a renewal that failed; each costs about 10 ms
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+
+class NetworkPool:
+    """`adopt` what recovered sandboxes use, then `open`, then `take` and `give`."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._layout = Layout.of(config, has_ipv6=sysctl.exists("net/ipv6"))
+        self._worker = ThreadPoolExecutor(
+            1, thread_name_prefix="network"
+        )  # never shared: it changes namespaces
+        self._wiring: Wiring | None = None
+        self._taken: dict[int, NetworkSlot] = {}
+        self._ready: asyncio.Queue[NetworkSlot] = asyncio.Queue()
+        self._returned: asyncio.Queue[NetworkSlot] = asyncio.Queue()
+        self._renewer: asyncio.Task[None] | None = None
+
+    def adopt(self, index: int) -> NetworkSlot:
+        """Before `open`: a recovered sandbox uses this slot. What it returns is for `give` later."""
+        if self._wiring is not None:
+            raise DriverError(f"network slot {index} was adopted after the pool was opened")
+        return self._taken.setdefault(index, self._layout.slot(index))
+
+    async def open(self) -> None:
+        """Forwarding, firewall, and a full pool. What dead agents of this instance left is removed."""
+        for slot in await self._call(self._open):
+            self._ready.put_nowait(slot)
+        self._renewer = asyncio.create_task(self._renew_for_ever(), name="network renewer")
+
+    async def take(self) -> NetworkSlot:
+        """A pristine slot; waits where all are in use."""
+        if self._wiring is None:
+            raise DriverError("the network pool is not open")
+        slot = await self._ready.get()
+        self._taken[slot.index] = slot
+        return slot
+
+    async def give(self, slot: NetworkSlot) -> None:
+        """End the use of a slot, by the very object that `take` or `adopt` returned. Repeated: no effect.
+
+        Its processes are dead. The slot is made anew in the background; nothing of it reaches the next tenant."""
+        if self._taken.get(slot.index) is slot:
+            del self._taken[slot.index]
+            self._returned.put_nowait(slot)
+
+    async def close(self, *, everything: bool) -> None:
+        """Let go of the pool; running sandboxes keep their networks. `everything` (also without `open`): remove all
+        that any agent of this instance ever made, and put forwarding back."""
+        if self._renewer is not None:
+            self._renewer.cancel()
+            await asyncio.gather(self._renewer, return_exceptions=True)
+        try:
+            await self._call(self._close_everything if everything else self._close)
+        finally:
+            self._worker.shutdown(wait=False)
+
+    async def _call(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._worker, work)
+
+    async def _renew_for_ever(self) -> None:
+        while True:
+            slots = [await self._returned.get()]
+            while not self._returned.empty():
+                slots.append(self._returned.get_nowait())
+            await self._renew(slots)
+
+    async def _renew(self, slots: list[NetworkSlot]) -> None:
+        try:
+            for slot in await self._call(lambda: self._remake(slots)):
+                self._ready.put_nowait(slot)
+        except (AgentError, OSError):
+            _log.exception("network slots could not be renewed; trying again in %s s", RETRY_S)
+            await asyncio.sleep(RETRY_S)
+            for slot in slots:
+                self._returned.put_nowait(slot)
+
+    # From here on: in the worker thread.
+
+    def _open(self) -> list[NetworkSlot]:
+        wiring.check_overlap(self._layout)
+        servers = resolvers(self._config)
+        uplinks = {family: wiring.uplinks(family, servers) for family in (4, 6)}
+        record = forwarding.enable(self._config.instance, uplinks[4], uplinks[6])
+        count = min(self._config.sandboxes + SPARE, self._layout.capacity)
+        policy = rules.Policy(
+            indices=tuple(sorted({*range(count), *self._taken})),
+            resolvers=tuple(servers),
+            denied=tuple(self._config.deny_networks()),
+            connections_limit=self._config.connections_limit,
+            is_smtp_blocked=self._config.is_smtp_blocked,
+            raised4=record.raised(4),
+            raised6=record.raised(6),
+        )
+        if rules.digest(self._layout, policy) not in iproute.nft_table(self._config.instance):
+            iproute.nft(rules.replace(self._layout, policy))
+        self._wiring = made = Wiring(self._layout, wiring.mtu([*uplinks[4], *uplinks[6]]))
+        made.unmake(map(self._layout.slot, made.existing() - set(self._taken)))
+        return made.make(index for index in range(count) if index not in self._taken)
+
+    def _remake(self, slots: list[NetworkSlot]) -> list[NetworkSlot]:
+        assert self._wiring is not None
+        self._wiring.unmake(slots)
+        return self._wiring.make(slot.index for slot in slots)
+
+    def _close(self) -> None:
+        if self._wiring is not None:
+            self._wiring.unmake(map(self._layout.slot, self._wiring.existing() - set(self._taken)))
+            self._wiring.close()
+            self._wiring = None
+
+    def _close_everything(self) -> None:
+        left = self._wiring or Wiring(self._layout)
+        left.unmake(map(self._layout.slot, left.existing()))
+        left.close()
+        self._wiring = None
+        wiring.forget_all(self._layout)
+        iproute.nft(rules.remove(self._config.instance))
+        forwarding.disable(self._config.instance)

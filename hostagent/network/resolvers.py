@@ -10,7 +10,9 @@ from hostagent.errors import ConfigError
 
 # The second holds the real servers where the first only names systemd-resolved on a loopback address.
 SOURCES = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
-HINT = "set MAGS_AGENT_RESOLVERS to the addresses of one or more DNS servers, for example those of your provider"
+HINT = (
+    "set MAGS_AGENT_RESOLVERS to the addresses of one or more DNS servers, for example those of your provider"
+)
 
 
 def resolvers(config: Config, sources: tuple[Path, ...] = SOURCES) -> list[IPv4Address | IPv6Address]:
@@ -21,7 +23,9 @@ def resolvers(config: Config, sources: tuple[Path, ...] = SOURCES) -> list[IPv4A
         except ValueError as error:
             raise ConfigError(f"MAGS_AGENT_RESOLVERS: {error}", HINT) from error
         if unusable := [str(address) for address in named if not _is_reachable(address)]:
-            raise ConfigError(f"no sandbox can reach the DNS server {', '.join(unusable)} of this machine", HINT)
+            raise ConfigError(
+                f"no sandbox can reach the DNS server {', '.join(unusable)} of this machine", HINT
+            )
         return named
     for source in sources:
         if found := [address for address in _nameservers(source) if _is_reachable(address)]:
@@ -48,4 +52,6 @@ def _nameservers(path: Path) -> list[IPv4Address | IPv6Address]:
 
 def _is_reachable(address: IPv4Address | IPv6Address) -> bool:
     """Loopback and link-local addresses mean another machine inside a sandbox's namespace."""
-    return not (address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast)
+    return not (
+        address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast
+    )
