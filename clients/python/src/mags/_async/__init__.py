@@ -1,0 +1,1 @@
+"""The client with a connection of its own."""

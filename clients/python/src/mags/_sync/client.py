@@ -1,0 +1,191 @@
+# Made from mags/_async by scripts/generate_sync.py: edit that one.
+"""The client: one method per thing the server can do."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+from mags import config, wire
+from mags._sync.transport import Transport
+from mags.errors import MagsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from mags.types import Job, JobList, LogEntry, LogPage, RunResult, Submitted
+
+LONG_POLL_S = 30.0
+
+
+class Mags:
+    """A connection to a Mags server.
+
+    Server and token come from the arguments, else from MAGS_API_URL and MAGS_API_TOKEN (then
+    MAGS_TOKEN), else from what `mags login` saved. Wherever a job is asked for, its id or its
+    name will do. Every method raises MagsError when the server refuses or cannot be reached.
+
+    `timeout` is how long to wait for an answer, `retry_for` how long to go on trying when the
+    server cannot be reached or is too busy, `reconnect_for` the same while following a job: all in
+    seconds. Repeating is safe: submissions carry an Idempotency-Key.
+    """
+
+    def __init__(
+        self,
+        api_token: str | None = None,
+        api_url: str | None = None,
+        timeout: float = 30.0,
+        *,
+        retry_for: float = 8.0,
+        reconnect_for: float = 120.0,
+        on_retry: Callable[[MagsError, float], None] | None = None,
+    ) -> None:
+        self._config = config.resolve(api_url, api_token)
+        self._retry_for_s = retry_for
+        self._reconnect_for_s = reconnect_for
+        self._transport = Transport(self._config, timeout_s=timeout, on_retry=on_retry)
+
+    @property
+    def api_url(self) -> str:
+        return self._config.api_url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    # --- jobs ---------------------------------------------------------------------------------
+
+    def run(
+        self,
+        script: str,
+        *,
+        name: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        disk_gb: int | None = None,
+        memory_mb: int | None = None,
+        vcpus: int | None = None,
+        timeout_s: int | None = None,
+        retries: int | None = None,
+    ) -> Submitted:
+        """Submit a script and return at once, with its `request_id`.
+
+        `timeout_s` ends the script, `retries` lets it start again when it failed.
+        """
+        options = {
+            "name": name,
+            "environment": None if environment is None else dict(environment),
+            "disk_gb": disk_gb,
+            "memory_mb": memory_mb,
+            "vcpus": vcpus,
+            "timeout": timeout_s,
+            "retries": retries,
+        }
+        return cast("Submitted", self._call(wire.submit_request(script, options)))
+
+    def run_and_wait(
+        self, script: str, *, timeout: float = 60.0, poll_interval: float = LONG_POLL_S, **options: Any
+    ) -> RunResult:
+        """Submit a script and return when it has ended, with its output and exit code.
+
+        `timeout` ends the waiting, not the job. `poll_interval` is the longest that one request
+        waits; the end is seen at once whatever it is. `options` are those of `run`.
+        """
+        deadline = time.monotonic() + timeout
+        request_id = (self.run(script, **options))["request_id"]
+        logs: list[LogEntry] = []
+        offset = 0
+        while True:
+            wait_s = min(deadline - time.monotonic(), max(poll_interval, 0.1))
+            if wait_s <= 0:
+                raise MagsError(
+                    f"Job {request_id} has not ended after {timeout:g} s.",
+                    code="wait_timed_out",
+                    remediation="It goes on: follow it with logs(), or end it with stop().",
+                )
+            page = self.logs(request_id, offset=offset, wait=wait_s)
+            logs += page["logs"]
+            offset = page["next_offset"]
+            if page.get("end"):
+                job = self.status(request_id)
+                return cast("RunResult", wire.run_result(request_id, job, logs))
+
+    def status(self, request_id: str, *, wait: float | None = None) -> Job:
+        """The job; with `wait`, when it has changed or after that many seconds (60 at most)."""
+        request = wire.Request(
+            "GET", wire.job_path(request_id, "status"), query={"wait": wait}, wait_s=wait or 0.0
+        )
+        return cast("Job", self._call(request, is_following=wait is not None))
+
+    def logs(
+        self,
+        request_id: str,
+        *,
+        offset: int | None = None,
+        limit: int | None = None,
+        wait: float | None = None,
+    ) -> LogPage:
+        """The output from `offset` on.
+
+        With `wait`, as soon as there is some or the job has ended, or after that many seconds. The
+        page that completes the output has `end`; ask for the next from `next_offset`.
+        """
+        query = {"offset": offset, "limit": limit, "wait": None if wait is None else round(wait, 3)}
+        request = wire.Request("GET", wire.job_path(request_id, "logs"), query=query, wait_s=wait or 0.0)
+        return cast("LogPage", self._call(request, is_following=wait is not None))
+
+    def follow(self, request_id: str, *, offset: int = 0) -> Iterator[LogEntry]:
+        """Each entry of the output, live, until the job has ended.
+
+        Lost connections are made again and the output goes on where it was: nothing is lost and
+        nothing comes twice.
+        """
+        end = None
+        while end is None:
+            page = self.logs(request_id, offset=offset, wait=LONG_POLL_S)
+            yield from page["logs"]
+            offset, end = page["next_offset"], page.get("end")
+
+    def list_jobs(
+        self, *, page: int = 1, page_size: int = 20, status: str | None = None, q: str | None = None
+    ) -> JobList:
+        """Your jobs, newest first; `q` searches in names."""
+        query = {"page": page, "page_size": page_size, "status": status, "q": q}
+        return cast("JobList", self._call(wire.Request("GET", "/mags-jobs", query=query)))
+
+    def find_job(self, name_or_id: str) -> Job | None:
+        """The job of that name or id (a running one before an ended one), None when there is none."""
+        try:
+            return cast("Job", self._call(wire.Request("GET", wire.job_path(name_or_id))))
+        except MagsError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def stop(self, name_or_id: str) -> dict[str, Any]:
+        """Stop a job; one that has ended already stays as it is."""
+        return self._call(wire.Request("POST", wire.job_path(name_or_id, "stop")))
+
+    def update_job(self, request_id: str, *, name: str) -> Job:
+        """Give a job another name."""
+        request = wire.Request("PATCH", wire.job_path(request_id), body={"name": name})
+        return cast("Job", self._call(request))
+
+    # --- the account --------------------------------------------------------------------------
+
+    def whoami(self) -> dict[str, Any]:
+        """Who the token belongs to."""
+        return self._call(wire.Request("GET", "/auth/me"))
+
+    def _call(self, request: wire.Request, *, is_following: bool = False) -> dict[str, Any]:
+        patience_s = self._reconnect_for_s if is_following else self._retry_for_s
+        return self._transport.call(request, patience_s=patience_s)

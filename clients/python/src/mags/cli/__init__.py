@@ -1,0 +1,7 @@
+"""The `mags` command."""
+
+from __future__ import annotations
+
+from mags.cli.app import main
+
+__all__ = ["main"]

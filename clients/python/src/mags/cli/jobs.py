@@ -1,0 +1,103 @@
+"""`mags logs`, `status`, `list`, `stop`"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from mags.cli import terminal
+from mags.cli.connect import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mags import Mags
+    from mags.types import LogPage
+
+STATUSES = ("accepted", "running", "sleeping", "completed", "error")
+
+
+@click.command(short_help="Show a job's output; -f follows it.")
+@click.argument("job")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
+@click.option("-t", "--timestamps", is_flag=True, help="Begin each line with its time (UTC).")
+@click.option("--json", "as_json", is_flag=True, help="Print each line as a JSON object.")
+def logs(job: str, *, follow: bool, timestamps: bool, as_json: bool) -> int:
+    """Print the output of JOB (a name or an id), stdout to stdout and stderr to stderr.
+
+    With -f it goes on until the job has ended; Ctrl-C ends the following, not the job.
+    """
+    from mags.cli import watch
+    from mags.cli.output import JsonOutput, Output, OutputClosed
+
+    output = JsonOutput() if as_json else Output(timestamps=timestamps)
+    client = connect()
+    if follow:
+        with watch.Interrupts() as interrupts:
+            return watch.Watch(client, job, interrupts, output=output, stops=False).follow()
+    try:
+        for page in _stored_pages(client, job):
+            output.write(page["logs"])
+    except OutputClosed:
+        return watch.EXIT_OUTPUT_CLOSED
+    return 0
+
+
+def _stored_pages(client: Mags, job: str) -> Iterator[LogPage]:
+    offset = 0
+    while True:
+        page = client.logs(job, offset=offset)
+        yield page
+        if page["next_offset"] == offset or page.get("end"):
+            return
+        offset = page["next_offset"]
+
+
+@click.command(short_help="Show how a job is or how it ended.")
+@click.argument("job")
+@click.option("--json", "as_json", is_flag=True, help="Print the job as JSON.")
+def status(job: str, *, as_json: bool) -> None:
+    """Show JOB (a name or an id): its status, exit code, host and how long each stage took."""
+    from mags.cli import card
+
+    found = connect().status(job)
+    click.echo(json.dumps(found) if as_json else card.of(found))
+
+
+@click.command("list", short_help="List your jobs, newest first.")
+@click.option("-n", "--limit", type=click.IntRange(1, 200), default=20, show_default=True, help="How many.")
+@click.option("--page", type=click.IntRange(min=1), default=1, help="Which page of so many.")
+@click.option("--status", type=click.Choice(STATUSES), help="Only those.")
+@click.option("--json", "as_json", is_flag=True, help="Print the page as JSON.")
+def list_(limit: int, page: int, status: str | None, *, as_json: bool) -> None:
+    """List your jobs, newest first. Piped, the columns are separated by tabs and times are exact."""
+    from mags.cli import table
+
+    answer = connect().list_jobs(page=page, page_size=limit, status=status)
+    if as_json:
+        click.echo(json.dumps(answer))
+    elif not sys.stdout.isatty():
+        click.echo(table.tabbed(answer["jobs"]), nl=False)
+    elif not answer["jobs"]:
+        terminal.note(
+            "no jobs here" if status or page > 1 else "no jobs yet: try mags run 'echo Hello World'"
+        )
+    else:
+        table.show(answer)
+
+
+@click.command(short_help="Stop a job.")
+@click.argument("job")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+def stop(job: str, *, as_json: bool) -> None:
+    """Stop JOB (a name or an id). One that has ended already stays as it is."""
+    answer = connect().stop(job)
+    if as_json:
+        click.echo(json.dumps(answer))
+    elif answer.get("status") in ("completed", "error"):
+        click.echo(f"{terminal.printable(job)} has ended.")
+    else:
+        click.echo(f"{terminal.printable(job)} is being stopped.")

@@ -1,0 +1,108 @@
+"""Parameter types of the commands, and the flags that this version does not have."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import mags
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_UNITS = {"": 1, "m": 1, "mb": 1, "mi": 1, "mib": 1, "g": 1024, "gb": 1024, "gi": 1024, "gib": 1024}
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class MegaBytes(click.ParamType[int]):
+    """`512`, `512m` or `2g` as MB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        found = re.fullmatch(r"(\d{1,9}) ?([a-z]*)", str(value).lower())
+        if not found or found[2] not in _UNITS or int(found[1]) == 0:
+            self.fail(f"{value!r} is not a size. Give MB as a number, or one like 512m or 2g.", param, ctx)
+        return int(found[1]) * _UNITS[found[2]]
+
+
+class GigaBytes(click.ParamType[int]):
+    """`10` or `10g` as GB."""
+
+    name = "GB"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        found = re.fullmatch(r"(\d{1,6}) ?(g|gb|gi|gib)?", str(value).lower())
+        if not found or int(found[1]) == 0:
+            self.fail(f"{value!r} is not a size in whole GB. Give one like 10 or 10g.", param, ctx)
+        return int(found[1])
+
+
+class Duration(click.ParamType[int]):
+    """`90`, `90s`, `5m`, `1h` or `2d` as seconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        found = re.fullmatch(r"(\d{1,9})([smhd]?)", str(value).lower())
+        if not found or int(found[1]) == 0:
+            self.fail(f"{value!r} is not a time. Give seconds, or one like 90s, 5m or 1h.", param, ctx)
+        return int(found[1]) * _SECONDS[found[2]]
+
+
+class Variable(click.ParamType[tuple[str, str]]):
+    """`K=V`, or `K` for the value that it has here."""
+
+    name = "K=V"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        name, has_value, text = str(value).partition("=")
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            self.fail(f"{name!r} is not a variable's name. Give one like KEY=value.", param, ctx)
+        if not has_value:
+            if name not in os.environ:
+                self.fail(f"{name} is not set here. Give it a value: {name}=value.", param, ctx)
+            text = os.environ[name]
+        return name, text
+
+
+# Flags that other versions of Mags have. Unknown to the parser they would read as part of the
+# script, or as a typing error; silently ignored, somebody would lose files.
+_ABSENT = (
+    (("-w", "--workspace"), "workspaces are", True),
+    (("-p", "--persistent"), "persistent sandboxes are", False),
+    (("--base",), "workspaces are", True),
+    (("--no-sleep",), "persistent sandboxes are", False),
+    (("--url",), "public URLs are", False),
+    (("--port",), "public URLs are", True),
+    (("-f", "--file"), "uploads are", True),
+    (("--startup-command",), "persistent sandboxes are", True),
+)
+
+
+def refuses_absent(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the absent flags to a command, hidden, each with a refusal that says so."""
+    for names, what, takes_value in _ABSENT:
+        refuse = _refusal(names[-1], what)
+        command = click.option(
+            *names, is_flag=not takes_value, hidden=True, expose_value=False, is_eager=True, callback=refuse
+        )(command)
+    return command
+
+
+def _refusal(flag: str, what: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def refuse(ctx: click.Context, _param: click.Parameter, value: Any) -> None:
+        if value not in (None, False):
+            text = (
+                f"{flag}: {what} not available in this version of mags ({mags.__version__}). Nothing was run."
+            )
+            raise click.UsageError(text, ctx)
+
+    return refuse

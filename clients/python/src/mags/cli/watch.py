@@ -1,0 +1,216 @@
+"""Follow a job to its end, and what Ctrl-C means meanwhile."""
+
+from __future__ import annotations
+
+import json
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mags import wire
+from mags.cli import terminal
+from mags.cli.app import EXIT_FAILED, EXIT_INTERRUPTED
+from mags.cli.output import Output, OutputClosed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType, TracebackType
+
+    from typing_extensions import Self
+
+    from mags import Mags
+    from mags.types import Job, LogEnd, LogEntry, LogPage, Submitted
+
+FIRST_LOOK_S = 1.0  # no output after this long: see whether the job waits for a host, and say so
+ACCEPTED_LOOK_S = 5.0  # how often to look again while it waits
+LONG_POLL_S = 30.0
+EXIT_OUTPUT_CLOSED = 141  # 128 + SIGPIPE, what a local command would have ended with
+
+REASONS = {
+    "no_host": "no host is online",
+    "no_capacity": "no host has room",
+    "stopped": "stopped",
+    "oom": "the script ran out of memory; give it more with --memory",
+    "timed_out": "the script ran longer than its --timeout",
+    "disk_full": "the script filled its disk; give it more with --disk",
+    "start_failed": "the sandbox could not be started",
+    "host_lost": "the host that ran it was lost",
+}
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM came while we waited for the server."""
+
+
+class Interrupts:
+    """Ctrl-C and SIGTERM break in only while we wait for the server, so no output is cut or lost."""
+
+    def __init__(self) -> None:
+        self.signals: list[int] = []
+        self._taken = 0
+        self._is_waiting = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
+        self.signals.append(number)
+        if self._is_waiting:
+            self._take()
+
+    def _take(self) -> None:
+        self._taken = len(self.signals)
+        self._is_waiting = False
+        raise Interrupted
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Around a request: raises Interrupted when a signal comes, or came since the last one."""
+        self._is_waiting = True
+        try:
+            if len(self.signals) > self._taken:
+                self._take()
+            yield
+        finally:
+            self._is_waiting = False
+
+    @property
+    def exit_code(self) -> int:
+        return 143 if self.signals[:1] == [signal.SIGTERM] else EXIT_INTERRUPTED
+
+
+def submit(client: Mags, interrupts: Interrupts, script: str, options: dict[str, Any]) -> Submitted:
+    try:
+        with interrupts.waiting():
+            return client.run(script, **options)
+    except Interrupted:
+        terminal.note("interrupted while submitting: the job may have been started; `mags list` shows it")
+        raise
+
+
+class Watch:
+    """One job, followed from a byte offset of its output."""
+
+    def __init__(
+        self,
+        client: Mags,
+        job: str,
+        interrupts: Interrupts,
+        *,
+        output: Output | None = None,
+        stops: bool = True,
+    ) -> None:
+        self._client = client
+        self._job = job
+        self._interrupts = interrupts
+        self._output = output or Output()
+        self._stops = stops  # whether Ctrl-C ends the job or only our watching
+        self._offset = 0
+        self._told = ""
+        self._has_started = False
+        self._is_stopping = False
+
+    def stream(self) -> int:
+        """Write the output as it comes; the exit code for our process."""
+        try:
+            for page in self._pages():
+                self._output.write(page["logs"])
+                end = page.get("end")
+                if end:
+                    return self._exit_code(end)
+        except OutputClosed:
+            if self._stops:  # as a local command would die of SIGPIPE
+                self._client.stop(self._job)
+            return EXIT_OUTPUT_CLOSED
+        except Interrupted:
+            return self._interrupts.exit_code
+        raise AssertionError("pages end with an end")
+
+    def follow(self) -> int:
+        """Like `stream`, but it is only our watching that succeeds or fails, not the script."""
+        code = self.stream()
+        return code if self._interrupts.signals or code == EXIT_OUTPUT_CLOSED else 0
+
+    def collect(self) -> int:
+        """Keep the output, and print it with the job's end as one JSON object."""
+        logs: list[LogEntry] = []
+        end: LogEnd = {}
+        try:
+            for page in self._pages():
+                logs += page["logs"]
+                end = page.get("end") or {}
+        except Interrupted:
+            return self._interrupts.exit_code
+        job: Job = self._client.status(self._job)
+        click.echo(json.dumps(wire.run_result(self._job, job, logs)))
+        return self._exit_code(end)
+
+    def _pages(self) -> Iterator[LogPage]:
+        wait_s = FIRST_LOOK_S
+        while True:
+            try:
+                with self._interrupts.waiting():
+                    page = self._client.logs(self._job, offset=self._offset, wait=wait_s)
+                    if not (page["logs"] or page.get("end") or self._has_started):
+                        self._tell_why_it_waits(self._client.status(self._job))
+            except Interrupted:
+                self._stop_or_leave()
+                continue
+            self._offset = page["next_offset"]
+            self._has_started = self._has_started or bool(page["logs"])
+            wait_s = LONG_POLL_S if self._has_started else ACCEPTED_LOOK_S
+            yield page
+            if page.get("end"):
+                return
+
+    def _tell_why_it_waits(self, job: Job) -> None:
+        if job["status"] != "accepted":
+            self._has_started = True
+            return
+        reason = job.get("reason") or ""
+        why = job.get("message") or REASONS.get(reason, reason)
+        if why and why != self._told:
+            self._told = why
+            self._output.note(f"waiting: {why}")
+
+    def _stop_or_leave(self) -> None:
+        """What a signal means: the first stops the job, the next leaves it to itself."""
+        if not self._stops:
+            raise Interrupted
+        if not self._is_stopping:
+            self._is_stopping = True
+            self._output.note("stopping the job (Ctrl-C again: leave it and return)")
+            try:
+                with self._interrupts.waiting():
+                    self._client.stop(self._job)
+                return
+            except Interrupted:
+                pass
+        self._output.note(
+            f"left: the job may still run; see `mags logs -f {self._job}`, `mags stop {self._job}`"
+        )
+        raise Interrupted
+
+    def _exit_code(self, end: LogEnd) -> int:
+        reason = end.get("reason") or ""
+        code = end.get("exit_code")
+        if end.get("status") == "completed" and code is not None:
+            if reason == "stopped":
+                self._output.note("stopped")
+                return self._interrupts.exit_code if self._is_stopping else code
+            return code
+        sentence = REASONS.get(reason, reason or "the job failed")
+        detail = end.get("message") or ""
+        self._output.note(f"{sentence} ({detail})" if detail and detail != sentence else sentence)
+        return EXIT_FAILED
