@@ -1,0 +1,99 @@
+"""The commands behind `make`. Runs inside `.venv`; `__main__` got us here."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from deploy import down as downing
+from deploy import layout as layouts
+from deploy import up as upping
+from deploy.errors import SetupError
+from deploy.layout import Layout
+from deploy.progress import say
+from deploy.supervise import Supervisor
+
+
+def up(layout: Layout) -> None:
+    began = time.monotonic()
+    _welcome(upping.up(layout), began)
+
+
+def restart(layout: Layout) -> None:
+    began = time.monotonic()
+    _welcome(upping.restart(layout), began)
+
+
+def _welcome(stack: upping.Stack, began: float) -> None:
+    said = upping.hello(stack)
+    layout = stack.layout
+    say(f"\n  $ mags run 'echo Hello World'\n  {said}\n")
+    say(f"  Dashboard   {layout.public_url}")
+    say(f"  Sign in     {upping.ADMIN_EMAIL}  {stack.credentials.admin_password}")
+    say(f"  API token   MAGS_API_TOKEN in {layout.dev_env}")
+    say(f"\n  Up in {time.monotonic() - began:.1f} s. `make status`, `make logs`, `make down`.")
+
+
+def down(layout: Layout) -> None:
+    downing.down(layout)
+    say("  Nothing is left running or mounted.")
+
+
+def clean(layout: Layout) -> None:
+    downing.clean(layout)
+    say("  Nothing is left running or mounted, and all state is gone.")
+
+
+def status(layout: Layout) -> None:
+    supervisor = Supervisor(layout)
+    if not supervisor.is_up():
+        raise SetupError("the stack is not running", "run `make up`")
+    for state in supervisor.states():
+        say(f"  {state.name:8} {state.state:9} {state.description}")
+    say(f"\n  Dashboard  {layout.public_url}")
+
+
+def logs(layout: Layout) -> None:
+    """Follow all logs until Ctrl-C."""
+    files = [str(path) for path in sorted(layout.log.glob("*.log"))]
+    if not files:
+        raise SetupError("there are no logs yet", "run `make up`")
+    os.execvp("tail", ["tail", "--lines=20", "--follow=name", "--quiet", *files])  # noqa: S606 - argument list
+
+
+COMMANDS: dict[str, Callable[[Layout], None]] = {
+    "up": up, "down": down, "clean": clean, "restart": restart, "status": status, "logs": logs,
+}  # fmt: skip
+CHANGES = {"up", "down", "clean", "restart"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python3 -m deploy")
+    parser.add_argument("command", choices=sorted(COMMANDS))
+    name = parser.parse_args().command
+    try:
+        if name in CHANGES:
+            _take_lock()
+        COMMANDS[name](layouts.load())
+    except SetupError as error:
+        sys.exit(f"\nmags: {error}")
+    except KeyboardInterrupt:
+        sys.exit("\nmags: interrupted; the same command goes on from here")
+
+
+def _take_lock() -> None:
+    """One change at a time. The lock lives outside var/, which `clean` removes; the kernel lets go of it."""
+    descriptor = os.open(Path(__file__).parent, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise SetupError("another `make up`, `down` or `clean` is under way", "wait for it") from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,243 @@
+"""`make up`: from whatever state the stack is in to a running one. Every step may be repeated."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import socket
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deploy import credentials as credential_files
+from deploy.credentials import Credentials
+from deploy.errors import SetupError
+from deploy.health import Health
+from deploy.layout import ROOT, Layout, read_env_file, write_env_file, write_private
+from deploy.processes import (
+    PYTHON,
+    VENV_BIN,
+    Process,
+    agent_environment,
+    all_processes,
+    drop_rights,
+    environment_for_command,
+    redis_config,
+    run_as,
+    server_environment,
+    supervisor_config,
+)
+from deploy.progress import say, step
+from deploy.supervise import Supervisor, end_leftovers
+
+ADMIN_EMAIL = "admin@mags.local"
+IMAGE = "standard"
+# What runs code of this checkout, in the order in which a restart stops it.
+CODE_PROCESSES = ["agent", "beat", "worker", "web"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A stack and everything needed to act on it."""
+
+    layout: Layout
+    credentials: Credentials
+    processes: list[Process]
+    user: pwd.struct_passwd
+    supervisor: Supervisor
+    health: Health
+
+    @classmethod
+    def load(cls, layout: Layout) -> Stack:
+        credentials = credential_files.load(layout.secrets)
+        supervisor = Supervisor(layout)
+        health = Health(layout, credentials, supervisor)
+        return cls(
+            layout, credentials, all_processes(layout, credentials), run_as(layout), supervisor, health
+        )
+
+    def names(self) -> list[str]:
+        return [process.name for process in self.processes]
+
+
+def up(layout: Layout, *, is_image_wanted: bool = True) -> Stack:
+    """Bring the stack up and prove it with a job. Raises SetupError with what to do."""
+    make_directories(layout)
+    stack = Stack.load(layout)
+    if stack.user.pw_uid == 0:
+        say(f"  The user {layout.user} cannot read {ROOT}: the servers run as root with no capability.")
+    own_directories(stack)
+    write_configs(stack)
+    is_running = stack.supervisor.is_up()
+    if not is_running:
+        recover(stack)
+    provisioned = provision(stack)
+    if is_image_wanted:
+        build_image(stack)
+    start(stack, is_running=is_running)
+    enrol(stack, provisioned)
+    start_agent(stack)
+    return stack
+
+
+def restart(layout: Layout) -> Stack:
+    """Run the present code: migrate, then restart what runs code of this checkout."""
+    stack = Stack.load(layout)
+    if not stack.supervisor.is_up():
+        return up(layout)
+    with step("stopping " + " ".join(CODE_PROCESSES)):
+        stack.supervisor.stop(CODE_PROCESSES)
+    return up(layout)
+
+
+def make_directories(layout: Layout) -> None:
+    for directory in (layout.var, layout.run):
+        directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        directory.chmod(0o755)  # the servers pass through to what is theirs
+    for directory in (layout.log, layout.agent_state):
+        directory.mkdir(mode=0o700, exist_ok=True)
+
+
+def own_directories(stack: Stack) -> None:
+    """What the servers write is theirs, also after they ran as another user before."""
+    uid, gid = stack.user.pw_uid, stack.user.pw_gid
+    for name in ("db", "s3", "static"):
+        directory = stack.layout.var / name
+        directory.mkdir(mode=0o700, exist_ok=True)
+        if directory.stat().st_uid != uid:
+            for path in [directory, *directory.rglob("*")]:
+                os.chown(path, uid, gid, follow_symlinks=False)
+
+
+def write_configs(stack: Stack) -> None:
+    layout = stack.layout
+    for name, text in (
+        ("redis.conf", redis_config(layout, stack.credentials)),
+        ("s3.json", s3_config(stack.credentials)),
+    ):
+        write_private(layout.run / name, text)
+        os.chown(layout.run / name, stack.user.pw_uid, stack.user.pw_gid)
+    write_private(stack.supervisor.config, supervisor_config(layout, stack.processes, stack.user))
+    # For people and `deploy/manage`: the same environment as the processes have.
+    write_env_file(layout.run / "server.env", server_environment(layout, stack.credentials))
+    write_env_file(layout.run / "agent.env", agent_environment(layout))
+
+
+def s3_config(credentials: Credentials) -> str:
+    keys = {"accessKey": credentials.s3_access_key, "secretKey": credentials.s3_secret_key}
+    actions = ["Admin", "Read", "Write", "List", "Tagging"]
+    return json.dumps({"identities": [{"name": "mags", "credentials": [keys], "actions": actions}]})
+
+
+def recover(stack: Stack) -> None:
+    """Clear away what a killed supervisor left, and see that our ports are free."""
+    count = end_leftovers(stack.layout, stack.processes)
+    if count:
+        say(f"  Ended {count} processes of a former run.")
+    for name in ("supervisor.sock", "supervisord.pid"):
+        (stack.layout.run / name).unlink(missing_ok=True)
+    for process, setting, port in stack.layout.named_ports():
+        bind = stack.layout.bind if process == "web" else "127.0.0.1"
+        if not is_port_free(bind, port):
+            raise SetupError(
+                f"port {port} on {bind} is taken, and {process} needs it",
+                f"set {setting} in .env to another port",
+            )
+
+
+def is_port_free(address: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+        return True
+
+
+def provision(stack: Stack) -> dict[str, str]:
+    """Database, static files, admin, token; and a one-time token while the agent is not enrolled."""
+    request = {
+        "email": ADMIN_EMAIL,
+        "password": stack.credentials.admin_password,
+        "token": read_env_file(stack.layout.dev_env).get("MAGS_API_TOKEN", ""),
+        "is_enrolment_wanted": not is_enrolled(stack.layout),
+    }
+    command = [*drop_rights(stack.user), PYTHON, "-m", "deploy.provision"]
+    environment = environment_for_command(stack.layout, server_environment(stack.layout, stack.credentials))
+    with step("database, static files, admin user"):
+        answer = run(command, environment, "provisioning failed", json.dumps(request))
+    result: dict[str, str] = json.loads(answer.splitlines()[-1])
+    write_env_file(stack.layout.dev_env, {
+        "MAGS_API_URL": stack.layout.public_url,
+        "MAGS_API_TOKEN": result["token"],
+        "MAGS_ADMIN_EMAIL": ADMIN_EMAIL,
+        "MAGS_ADMIN_PASSWORD": stack.credentials.admin_password,
+    })  # fmt: skip
+    return result
+
+
+def is_enrolled(layout: Layout) -> bool:
+    return (layout.agent_state / "identity.json").exists()
+
+
+def build_image(stack: Stack) -> None:
+    """The image's own command shows its progress; it returns at once when the image is there."""
+    command = [PYTHON, "-m", "hostagent", "image", "build", IMAGE]
+    environment = environment_for_command(stack.layout, agent_environment(stack.layout))
+    if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:
+        raise SetupError(
+            f"the image {IMAGE} could not be built", "the lines above say why; `make up` goes on from here"
+        )
+
+
+def start(stack: Stack, *, is_running: bool) -> None:
+    if is_running:
+        changed = stack.supervisor.apply_config()
+        if changed:
+            say(f"  Configuration changed: restarted {' '.join(changed)}")
+    else:
+        stack.supervisor.start()
+    for name in stack.names():
+        if name != "agent":
+            stack.supervisor.ensure_started(name)
+    stack.health.wait_all([name for name in stack.names() if name != "agent"])
+
+
+def enrol(stack: Stack, provisioned: Mapping[str, str]) -> None:
+    """Trade the one-time token for the host's own key, once."""
+    if is_enrolled(stack.layout):
+        return
+    command = [PYTHON, "-m", "hostagent", "enrol", provisioned["enrolment_token"]]
+    environment = environment_for_command(stack.layout, agent_environment(stack.layout))
+    with step("enrolling the agent"):
+        run(command, environment, "the agent could not be enrolled")
+
+
+def start_agent(stack: Stack) -> None:
+    token = read_env_file(stack.layout.dev_env)["MAGS_API_TOKEN"]
+    with step("agent is ready"):
+        stack.supervisor.ensure_started("agent")
+        stack.health.wait("agent", lambda: stack.health.has_host(token))
+
+
+def hello(stack: Stack) -> str:
+    """Run a real job through the real client; returns what it printed."""
+    dev = read_env_file(stack.layout.dev_env)
+    environment = environment_for_command(stack.layout, dev)
+    return run(
+        [str(VENV_BIN / "mags"), "run", "echo Hello World"], environment, "the first job failed"
+    ).strip()
+
+
+def run(command: list[str], environment: Mapping[str, str], failure: str, text: str = "") -> str:
+    """Standard output of a command; on failure the end of what it said."""
+    done = subprocess.run(
+        command, cwd=ROOT, env=dict(environment), input=text, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        said = "\n".join((done.stdout + done.stderr).splitlines()[-25:])
+        raise SetupError(f"{failure} ({' '.join(command[-3:])} ended with {done.returncode})", said)
+    return done.stdout
