@@ -114,8 +114,8 @@ def install_venv(*, is_dev: bool) -> None:
         ]
         hint = "the package index must be reachable; `pip config list` shows what pip uses"
         run([*pip, "-r", str(ROOT / name)], hint)
-        # --no-deps: everything it needs is pinned in requirements.txt.
-        run([*pip, "--no-deps", "--editable", str(ROOT / "clients" / "python")], hint)
+        # Everything that it needs, also to build it, is pinned in requirements.txt.
+        run([*pip, "--no-deps", "--no-build-isolation", "--editable", str(ROOT / "clients" / "python")], hint)
     (VENV / f".{name}.digest").write_text(digest, encoding="utf-8")
 
 

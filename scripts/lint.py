@@ -21,6 +21,7 @@ FAST = [
 SLOW = [
     [str(BIN / "lint-imports")],
     [str(BIN / "mypy")],
+    [str(BIN / "mypy"), "--config-file=clients/python/pyproject.toml", "clients/python/src"],
     [PYTHON, "manage.py", "makemigrations", "--check", "--dry-run"],
     [PYTHON, "manage.py", "check", "--deploy", "--fail-level=WARNING"],
     [PYTHON, "scripts/openapi.py"],

@@ -9,7 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PIP_COMPILE = [
     str(ROOT / ".venv/bin/pip-compile"), "--quiet", "--strip-extras", "--allow-unsafe",
-    "--annotation-style=line",     "--no-emit-index-url", "--no-emit-find-links", "--no-emit-options", "--no-emit-trusted-host",
+    "--annotation-style=line", "--no-emit-index-url", "--no-emit-find-links",
+    "--no-emit-options", "--no-emit-trusted-host",
 ]  # fmt: skip
 
 
