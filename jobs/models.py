@@ -52,13 +52,23 @@ class Job(models.Model):
 
     log_bytes = models.PositiveBigIntegerField(default=0)  # stored so far = the next expected offset
     dropped_bytes = models.PositiveBigIntegerField(default=0)  # output over the caps, counted not kept
+    logs_expired_at = models.DateTimeField(null=True, blank=True)  # retention removed the output then
+    changed_at = models.DateTimeField(default=timezone.now)  # written with every bump of `revision`
 
     class Meta:
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["owner", "-created_at"], name="job_owner_newest"),
             models.Index(fields=["owner", "name"], name="job_owner_name"),
+            models.Index(fields=["owner", "-changed_at"], name="job_owner_changed"),
             models.Index(
-                fields=["created_at"], name="job_waiting", condition=Q(status=JobStatus.ACCEPTED)
+                fields=["owner", "created_at"],
+                name="job_waiting",
+                condition=Q(status=JobStatus.ACCEPTED, assigned_at__isnull=True),
+            ),
+            models.Index(
+                fields=["finished_at"],
+                name="job_with_logs",
+                condition=Q(logs_expired_at__isnull=True, finished_at__isnull=False),
             ),
         ]
         constraints: ClassVar[list[models.BaseConstraint]] = [
@@ -91,7 +101,9 @@ class Lease(models.Model):
     sandbox_id = models.CharField(max_length=16, unique=True)  # the wire's `vm_id`: [a-z0-9]{16}
     state = models.CharField(max_length=10, choices=[(s, s) for s in LeaseState], default=LeaseState.OFFERED)
     is_stop_wished = models.BooleanField(default=False)
+    outcome = models.CharField(max_length=20, blank=True)  # the host's last word; empty: the server ended it
     revision = models.PositiveBigIntegerField()  # the host's revision at the last change
+    log_offset = models.PositiveBigIntegerField(default=0)  # where the attempt's output begins in the job's
     memory_mb = models.PositiveIntegerField()  # what it takes from the host, given back at its end
     created_at = models.DateTimeField(default=timezone.now)
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -99,6 +111,7 @@ class Lease(models.Model):
     class Meta:
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["host", "revision"], name="lease_host_revision"),
+            models.Index(fields=["host"], name="lease_host_live", condition=~Q(state=LeaseState.ENDED)),
         ]
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["job", "epoch"], name="lease_job_epoch_unique"),
@@ -147,3 +160,23 @@ class LogChunk(models.Model):
 
     def __str__(self) -> str:
         return f"{self.job_id}@{self.offset}"
+
+
+class FleetWatch(models.Model):
+    """What the sweep for lost hosts remembers between its runs. One row.
+
+    Silence of a host is evidence only for a time in which it could have been heard. `steady_since`
+    is when the control plane was last seen to be away or to come back.
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    swept_at = models.DateTimeField()
+    steady_since = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(condition=Q(id=1), name="fleet_watch_one_row"),
+        ]
+
+    def __str__(self) -> str:
+        return f"steady since {self.steady_since}"

@@ -1,0 +1,143 @@
+"""What hosts send, checked field by field. Hosts are trusted with their own work only."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from core.errors import Invalid
+from jobs.services import Outcome
+
+T = TypeVar("T")
+
+LOG_ITEM_LIMIT_BYTES = 1024 * 1024
+RECORD_LIMIT_BYTES = 64 * 1024
+RECORDS_LIMIT = 65_536  # of one log item: 16 bytes a record on average, in a full one
+ITEMS_LIMIT = 1000
+LEASES_LIMIT = 100_000
+UNIX_MS_LIMIT = 253_402_300_800_000  # the year 10000, which no date can hold
+
+Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+Epoch = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Milliseconds = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+UnixMs = Annotated[int, Meta(ge=0, lt=UNIX_MS_LIMIT)]
+Size = Annotated[int, Meta(ge=0, le=2**53)]
+Record = tuple[UnixMs, Annotated[int, Meta(ge=1, le=3)], Annotated[int, Meta(ge=1, le=RECORD_LIMIT_BYTES)]]
+
+
+class Capacity(Struct, frozen=True):
+    sandboxes: Annotated[int, Meta(ge=0, le=100_000)]
+    memory_mb: Annotated[int, Meta(ge=0, le=2**31 - 1)]
+    vcpus: Annotated[int, Meta(ge=0, le=32_767)]
+
+
+class ReportedLease(Struct, frozen=True):
+    lease_id: Id
+    lease_epoch: Epoch
+    phase: Literal["accepted", "starting", "running", "exited"]
+
+
+class Boot(Struct, frozen=True):
+    machine_boot_id: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
+    agent_version: Annotated[str, Meta(max_length=40, pattern=r"^[A-Za-z0-9.+_-]*$")]
+    isolation: Literal["container", "gvisor", "microvm"]
+    capacity: Capacity
+    leases: Annotated[list[ReportedLease], Meta(max_length=LEASES_LIMIT)]
+
+
+class Stages(Struct, frozen=True):
+    """Milliseconds that each stage of a start took on the host."""
+
+    assigned: Milliseconds
+    restored: Milliseconds
+    started: Milliseconds
+
+
+class Started(Struct, frozen=True, tag="started"):
+    lease_id: Id
+    lease_epoch: Epoch
+    at: UnixMs
+    stages: Stages
+
+
+class Log(Struct, frozen=True, tag="log"):
+    lease_id: Id
+    lease_epoch: Epoch
+    offset: Size
+    records: Annotated[list[Record], Meta(min_length=1, max_length=RECORDS_LIMIT)]
+    data: Annotated[bytes, Meta(max_length=LOG_ITEM_LIMIT_BYTES)]  # base64 on the wire
+
+    def __post_init__(self) -> None:
+        covered = sum(length for _, _, length in self.records)
+        if covered != len(self.data):
+            raise ValueError(f"records cover {covered} bytes, data has {len(self.data)}")
+
+
+class Finished(Struct, frozen=True, tag="finished"):
+    lease_id: Id
+    lease_epoch: Epoch
+    at: UnixMs
+    outcome: Outcome
+    exit_code: Annotated[int, Meta(ge=0, le=255)] | None
+    log_bytes: Size
+    dropped_bytes: Size
+    duration_ms: Size | None = None
+    message: Annotated[str, Meta(max_length=2000)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.outcome is Outcome.EXITED and self.exit_code is None:
+            raise ValueError("an exited script has an exit_code")
+
+
+Item = Started | Log | Finished
+
+
+class Report(Struct, frozen=True):
+    boot_epoch: Epoch
+    items: Annotated[list[msgspec.Raw], Meta(max_length=ITEMS_LIMIT)]  # each is checked by itself
+
+
+class PollQuery(Struct, frozen=True):
+    boot_epoch: Epoch
+    after: Size = 0
+    wait: Annotated[float, Meta(ge=0, le=3600)] = 0.0
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.wait):
+            raise ValueError("wait is not finite")
+
+
+_boot = msgspec.json.Decoder(Boot)
+_report = msgspec.json.Decoder(Report)
+_item = msgspec.json.Decoder(Item)
+
+
+def boot_of(body: bytes) -> Boot:
+    return _decoded(_boot, body)
+
+
+def report_of(body: bytes) -> Report:
+    return _decoded(_report, body)
+
+
+def item_of(raw: msgspec.Raw) -> Item:
+    """Raises msgspec.ValidationError or DecodeError with what is wrong."""
+    item: Item = _item.decode(raw)
+    return item
+
+
+def poll_of(query: dict[str, str]) -> PollQuery:
+    try:
+        return msgspec.convert(query, PollQuery, strict=False)
+    except msgspec.ValidationError as error:
+        raise Invalid(str(error)) from error
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Invalid(str(error)) from error

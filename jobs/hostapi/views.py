@@ -1,0 +1,134 @@
+"""The part of the host API that is about jobs: boot, poll, report."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from adrf.views import APIView as AsyncAPIView
+from channels.db import database_sync_to_async
+from django.conf import settings
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from core.wakeup import listening
+from hosts.api.authentication import HostAuthentication, IsHost
+from hosts.errors import StaleBoot
+from hosts.models import Host
+from hosts.selectors import host_get
+from hosts.services import Capacity
+from jobs.hostapi.messages import boot_of, poll_of, report_of
+from jobs.hostapi.report import report_apply
+from jobs.models import Lease
+from jobs.services import host_booted
+from jobs.states import LeaseState
+
+DROP_LIMIT = 10_000  # far more than a host holds
+
+
+class HostView(APIView):
+    """A call of an enrolled host, in the contract of docs/reference/host-api.md."""
+
+    authentication_classes = (HostAuthentication,)
+    permission_classes = (IsHost,)
+    throttle_classes = ()
+
+
+@extend_schema(exclude=True)
+class BootView(HostView):
+    def post(self, request: Request) -> Response:
+        boot = boot_of(request._request.body)
+        answer = host_booted(
+            _host(request).pk,
+            {(lease.lease_id, lease.lease_epoch) for lease in boot.leases},
+            machine_boot_id=boot.machine_boot_id,
+            agent_version=boot.agent_version,
+            isolation=boot.isolation,
+            capacity=Capacity(boot.capacity.sandboxes, boot.capacity.memory_mb, boot.capacity.vcpus),
+        )
+        return Response(
+            {
+                "boot_epoch": answer.boot_epoch,
+                "revision": answer.revision,
+                "heartbeat_s": settings.HEARTBEAT_S,
+                "lease_s": settings.HOST_LEASE_S,
+                "assignments": [assignment(lease) for lease in answer.leases],
+                "drop": answer.drop,
+            }
+        )
+
+
+@extend_schema(exclude=True)
+class ReportView(HostView):
+    def post(self, request: Request) -> Response:
+        return Response({"results": report_apply(_host(request), report_of(request._request.body))})
+
+
+@extend_schema(exclude=True)
+class PollView(AsyncAPIView):
+    authentication_classes = (HostAuthentication,)
+    permission_classes = (IsHost,)
+    throttle_classes = ()
+
+    async def get(self, request: Request) -> Response:
+        query = poll_of(request.query_params.dict())
+        host = _host(request)
+        deadline = time.monotonic() + min(query.wait, settings.WAIT_LIMIT_S)
+        read = database_sync_to_async(_changes)
+        async with listening(f"host.{host.pk}") as waiter:
+            while True:
+                answer = await read(host, query.boot_epoch, query.after)
+                left_s = deadline - time.monotonic()
+                if answer["revision"] > query.after or left_s <= 0:
+                    return Response(answer)
+                await waiter.wait(left_s)
+
+
+def _changes(host: Host, boot_epoch: int, after: int) -> dict[str, Any]:
+    """What changed on the host. The revision is read first: what changes meanwhile is told twice
+    rather than never."""
+    fresh = host_get(host.pk)
+    if fresh.boot_epoch != boot_epoch:
+        raise StaleBoot
+    if fresh.revision <= after:
+        return {"revision": fresh.revision, "assignments": [], "drop": []}
+    changed = Lease.objects.filter(host_id=host.pk, revision__gt=after)
+    live = changed.exclude(state=LeaseState.ENDED).select_related("job").order_by("pk")
+    ended = changed.filter(state=LeaseState.ENDED).order_by("-revision").values_list("pk", flat=True)
+    return {
+        "revision": fresh.revision,
+        "assignments": [assignment(lease) for lease in live],
+        "drop": list(ended[:DROP_LIMIT]),
+    }
+
+
+def assignment(lease: Lease) -> dict[str, Any]:
+    """A lease as the host API shows it; `lease.job` must be loaded."""
+    job = lease.job
+    return {
+        "lease_id": lease.pk,
+        "lease_epoch": lease.epoch,
+        "revision": lease.revision,
+        "wish": "stop" if lease.is_stop_wished else "run",
+        "sandbox_id": lease.sandbox_id,
+        "job_id": str(job.pk),
+        "tenant": f"u{job.owner_id}",
+        "name": job.name,
+        "script": job.script,
+        "environment": job.environment,
+        "image": job.image,
+        "vcpus": job.vcpus,
+        "memory_mb": job.memory_mb,
+        "disk_gb": job.disk_gb,
+        "timeout_s": job.timeout_s,
+        "log_offset": lease.log_offset,
+        "assigned_at": int(lease.created_at.timestamp() * 1000),
+    }
+
+
+def _host(request: Request) -> Host:
+    host = request.auth
+    assert isinstance(host, Host)  # noqa: S101 - IsHost has made sure; for the type checker
+    return host

@@ -1,0 +1,30 @@
+"""Every write to jobs, leases, events and output."""
+
+from jobs.services.fleet import BootAnswer, host_booted, sweep
+from jobs.services.leases import (
+    End,
+    Outcome,
+    lease_end,
+    lease_finish,
+    lease_start,
+    log_append,
+)
+from jobs.services.schedule import schedule_waiting
+from jobs.services.submit import JobSpec, job_stop, job_submit, job_update
+
+__all__ = [
+    "BootAnswer",
+    "End",
+    "JobSpec",
+    "Outcome",
+    "host_booted",
+    "job_stop",
+    "job_submit",
+    "job_update",
+    "lease_end",
+    "lease_finish",
+    "lease_start",
+    "log_append",
+    "schedule_waiting",
+    "sweep",
+]

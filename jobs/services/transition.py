@@ -1,0 +1,90 @@
+"""The only writer of a job's status, and of everything else about a job that people can see.
+
+A change is a guarded UPDATE: it applies only where the job still has the status and the attempt that the
+caller saw. The event is written in the same transaction; whoever waits is woken when it commits.
+
+Lock order, for databases with row locks: the host's row first, then the job's. Everyone who needs both
+takes the host first (`host_take_room`, `host_revision_next`, `host_touch`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from core.wakeup import wake
+from jobs.models import Job, JobEvent
+from jobs.states import JOB_TRANSITIONS, JobStatus
+
+
+class ImpossibleMove(Exception):
+    """Our own mistake: a move that `JOB_TRANSITIONS` does not have."""
+
+
+def transition(
+    job: Job,
+    to: JobStatus,
+    *,
+    event: str,
+    detail: dict[str, Any] | None = None,
+    guard: Q | None = None,
+    **changes: Any,
+) -> bool:
+    """Move `job` on from the status it was read with. False if somebody else was first."""
+    if to not in JOB_TRANSITIONS[JobStatus(job.status)]:
+        raise ImpossibleMove(f"{job.status} -> {to}")
+    return change(job, event=event, detail=detail, guard=guard, status=to, **changes)
+
+
+def change(
+    job: Job,
+    *,
+    event: str | None,
+    detail: dict[str, Any] | None = None,
+    guard: Q | None = None,
+    **changes: Any,
+) -> bool:
+    """Write what people see of `job`, if it still has the status and the attempt it was read with."""
+    changes["changed_at"] = timezone.now()
+    same = Job.objects.filter(guard or Q(), pk=job.pk, status=job.status, attempt=job.attempt)
+    if not same.update(revision=F("revision") + 1, **changes):
+        return False
+    for name, value in changes.items():
+        setattr(job, name, value)
+    job.revision += 1
+    if event is not None:
+        JobEvent.objects.create(job_id=job.pk, kind=event, detail=detail or {})
+    announce(job)
+    return True
+
+
+def announce(job: Job) -> None:
+    """Wake everybody who watches this job, once the transaction commits."""
+    wake_on_commit(f"job.{job.pk}", f"user.{job.owner_id}")
+
+
+class _Wakes:
+    """The groups to wake after one transaction, in one message."""
+
+    def __init__(self) -> None:
+        self.groups: dict[str, None] = {}
+
+    def __call__(self) -> None:
+        wake(*self.groups)
+
+
+def wake_on_commit(*groups: str) -> None:
+    """Wake `groups` when the present transaction commits, together with what it wakes already."""
+    connection = transaction.get_connection()
+    savepoints = set(connection.savepoint_ids)
+    for sids, call, _ in connection.run_on_commit:
+        # Only within the same savepoint: a rollback to it drops all of its calls.
+        if isinstance(call, _Wakes) and sids == savepoints:
+            call.groups |= dict.fromkeys(groups)
+            return
+    wakes = _Wakes()
+    wakes.groups |= dict.fromkeys(groups)
+    transaction.on_commit(wakes)

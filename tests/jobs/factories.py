@@ -1,0 +1,128 @@
+"""Users, hosts and jobs in the database, and an agent that speaks the host API to the test server."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from django.test import Client
+
+from accounts.models import User
+from accounts.services import token_create
+from hosts.models import Host
+from hosts.services import digest_of
+from jobs.models import Job, Lease
+from jobs.services import JobSpec, job_submit
+from jobs.states import LeaseState
+
+_count = itertools.count(1)
+API = "/api/v1"
+HOST_API = "/api/host/v1"
+
+
+def user() -> User:
+    return User.objects.create(email=f"user{next(_count)}@example.org")
+
+
+def client_of(owner: User) -> Client:
+    """A client that sends a token of `owner`."""
+    _, text = token_create(owner, "test")
+    return Client(headers={"Authorization": f"Bearer {text}"})
+
+
+def job(owner: User | None = None, **spec: Any) -> Job:
+    spec.setdefault("script", "echo hi")
+    return job_submit(owner or user(), None, JobSpec(**spec))
+
+
+def lease_of(job: Job) -> Lease:
+    """The job's live lease."""
+    return Lease.objects.exclude(state=LeaseState.ENDED).get(job_id=job.pk)
+
+
+class Agent:
+    """A host agent's side of the contract, over HTTP, without sandboxes."""
+
+    def __init__(
+        self, *, sandboxes: int = 4, memory_mb: int = 8192, vcpus: int = 4, boot: bool = True
+    ) -> None:
+        key = f"magshost_{next(_count)}"
+        self.host = Host.objects.create(name=f"host{next(_count)}", key_digest=digest_of(key))
+        self.capacity = {"sandboxes": sandboxes, "memory_mb": memory_mb, "vcpus": vcpus}
+        self.client = Client(headers={"Authorization": f"Bearer {key}"})
+        self.boot_epoch = 0
+        self.revision = 0
+        if boot:
+            self.boot()
+
+    def call(self, method: str, path: str, body: Any = None) -> tuple[int, dict[str, Any]]:
+        arguments: dict[str, Any] = {} if body is None else {"data": body, "content_type": "application/json"}
+        response = getattr(self.client, method)(HOST_API + path, **arguments)
+        return response.status_code, response.json()
+
+    def boot(self, leases: Iterable[Lease] = (), machine: str = "boot-1") -> dict[str, Any]:
+        reported = [{"lease_id": x.pk, "lease_epoch": x.epoch, "phase": "running"} for x in leases]
+        body = {
+            "machine_boot_id": machine, "agent_version": "1", "isolation": "container",
+            "capacity": self.capacity, "leases": reported,
+        }  # fmt: skip
+        status, answer = self.call("post", "/boot", body)
+        assert status == 200, answer
+        self.boot_epoch, self.revision = answer["boot_epoch"], answer["revision"]
+        return answer
+
+    def poll(self, wait: float = 0) -> list[dict[str, Any]]:
+        status, answer = self.call(
+            "get", f"/poll?boot_epoch={self.boot_epoch}&after={self.revision}&wait={wait}"
+        )
+        assert status == 200, answer
+        self.revision = answer["revision"]
+        found: list[dict[str, Any]] = answer["assignments"]
+        return found
+
+    def report(self, *items: dict[str, Any]) -> list[dict[str, Any]]:
+        status, answer = self.call("post", "/report", {"boot_epoch": self.boot_epoch, "items": list(items)})
+        assert status == 200, answer
+        results: list[dict[str, Any]] = answer["results"]
+        return results
+
+    def run(self, job: Job, output: bytes = b"hi\n", exit_code: int = 0) -> None:
+        """The whole life of a short job."""
+        lease = lease_of(job)
+        total = lease.log_offset + len(output)
+        results = self.report(
+            started(lease), log(lease, lease.log_offset, output), finished(lease, total, exit_code=exit_code)
+        )
+        assert [r["status"] for r in results] == [200, 200, 200], results
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def started(lease: Lease, **fields: Any) -> dict[str, Any]:
+    stages = {"assigned": 1, "restored": 2, "started": 3}
+    return _item("started", lease, {"at": now_ms(), "stages": stages} | fields)
+
+
+def log(
+    lease: Lease, offset: int, data: bytes, records: list[list[int]] | None = None, **fields: Any
+) -> dict[str, Any]:
+    records = [[now_ms(), 1, len(data)]] if records is None else records
+    encoded = base64.b64encode(data).decode()
+    return _item("log", lease, {"offset": offset, "records": records, "data": encoded} | fields)
+
+
+def finished(lease: Lease, log_bytes: int, **fields: Any) -> dict[str, Any]:
+    end = {
+        "at": now_ms(), "outcome": "exited", "exit_code": 0, "log_bytes": log_bytes, "dropped_bytes": 0,
+        "duration_ms": 5, "message": "",
+    }  # fmt: skip
+    return _item("finished", lease, end | fields)
+
+
+def _item(kind: str, lease: Lease, fields: dict[str, Any]) -> dict[str, Any]:
+    return {"type": kind, "lease_id": lease.pk, "lease_epoch": lease.epoch} | fields
