@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from deploy.layout import write_private
@@ -11,22 +11,24 @@ from deploy.layout import write_private
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """144 random bits or more each; the admin password is short enough to type."""
+    """Random bytes in each: enough never to be guessed, and Django wants 50 characters of key."""
 
-    secret_key: str
-    redis_password: str
-    s3_access_key: str
-    s3_secret_key: str
-    admin_password: str
+    secret_key: str = field(metadata={"bytes": 48})
+    redis_password: str = field(metadata={"bytes": 32})
+    s3_access_key: str = field(metadata={"bytes": 15})
+    s3_secret_key: str = field(metadata={"bytes": 30})
+    admin_password: str = field(metadata={"bytes": 15})  # somebody may have to type it
 
 
 def load(directory: Path) -> Credentials:
     """Read the secrets; make those that are not there yet."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Credentials(**{field.name: _read_or_make(directory / field.name) for field in fields(Credentials)})
+    return Credentials(
+        **{f.name: _read_or_make(directory / f.name, f.metadata["bytes"]) for f in fields(Credentials)}
+    )
 
 
-def _read_or_make(path: Path) -> str:
+def _read_or_make(path: Path, length: int) -> str:
     if not path.exists():
-        write_private(path, secrets.token_urlsafe(18) + "\n")
+        write_private(path, secrets.token_urlsafe(length) + "\n")
     return path.read_text(encoding="utf-8").strip()

@@ -124,6 +124,8 @@ directory={ROOT}
 umask=077
 minfds={limit}
 identifier={layout.instance}
+[supervisorctl]
+serverurl=unix://{layout.run}/supervisor.sock
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 """

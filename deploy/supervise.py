@@ -41,11 +41,14 @@ class Supervisor:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.config = layout.run / "supervisord.conf"
-        transport: xmlrpc.client.Transport = SupervisorTransport(
-            None, None, f"unix://{layout.run}/supervisor.sock"
-        )
+
+    @property
+    def rpc(self) -> Any:
+        """A fresh connection each time: supervisor's transport cannot be used again after a failure."""
+        socket = f"unix://{self.layout.run}/supervisor.sock"
+        transport: xmlrpc.client.Transport = SupervisorTransport(None, None, socket)  # type: ignore[no-untyped-call] # it has no annotations
         # The address is not used: the transport goes to the socket.
-        self.rpc: Any = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
 
     def is_up(self) -> bool:
         with contextlib.suppress(*UNREACHABLE):
