@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.errors import Conflict, Forbidden, NotFound, Unauthorized
+from core.errors import Conflict, NotFound, Unauthorized
 
 
 class BadToken(Unauthorized):
@@ -27,12 +27,6 @@ class UserInactive(Unauthorized):
     code = "user_inactive"
     default_message = "The owner of these credentials is not active."
     default_remediation = "Ask an administrator of this server."
-
-
-class CsrfFailed(Forbidden):
-    code = "csrf_failed"
-    default_message = "The CSRF token is missing or wrong."
-    default_remediation = "Reload the page; scripts should use a bearer token instead of a cookie."
 
 
 class EmailTaken(Conflict):

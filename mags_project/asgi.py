@@ -2,21 +2,19 @@
 
 import os
 
+import django
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mags_project.settings")
-
-from django.core.asgi import get_asgi_application
-
-django_app = get_asgi_application()  # before any import that touches models
+django.setup()  # before any import that touches models
 
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 
+from core.asgi import Http, OnThreads
 from core.bodylimit import BodyLimit
 from jobs.routing import websocket_urlpatterns
 
-application = ProtocolTypeRouter(
-    {
-        "http": BodyLimit(django_app),
-        "websocket": AuthMiddlewareStack(URLRouter(websocket_urlpatterns)),
-    }
+websockets = AuthMiddlewareStack(URLRouter(websocket_urlpatterns))  # type: ignore[no-untyped-call]
+application = ProtocolTypeRouter(  # type: ignore[no-untyped-call]
+    {"http": BodyLimit(OnThreads(Http())), "websocket": OnThreads(websockets)}
 )

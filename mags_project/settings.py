@@ -58,6 +58,7 @@ INSTALLED_APPS = [
     "dashboard",
 ]
 
+# Of pages. Under ASGI the API passes one short middleware instead (core/asgi.py).
 MIDDLEWARE = [
     "core.middleware.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -69,7 +70,9 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "core.middleware.ErrorMiddleware",
 ]
+CSRF_FAILURE_VIEW = "core.api.handler.csrf_failure"
 
 ROOT_URLCONF = "mags_project.urls"
 ASGI_APPLICATION = "mags_project.asgi.application"
@@ -91,6 +94,8 @@ TEMPLATES = [
 # --- Database: SQLite on one machine, PostgreSQL on many (MAGS_DATABASE_URL). ----------------
 DATABASES = {"default": env.dj_db_url("DATABASE_URL", f"sqlite:///{VAR_DIR / 'db' / 'mags.sqlite3'}")}
 DATABASES["default"].setdefault("TEST", {})
+DATABASES["default"]["CONN_MAX_AGE"] = None  # threads are kept (core/asgi.py), their connections too
+WEB_THREADS = env.int("WEB_THREADS", 8)
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["OPTIONS"] = {
         # A write transaction takes its lock at BEGIN, so it waits instead of failing half-way.
@@ -220,8 +225,11 @@ ISOLATION_LABEL = "container"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}},
+    "filters": {"request_id": {"()": "core.requestid.RequestIdFilter"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["request_id"]},
+    },
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
     "loggers": {"django.request": {"level": "ERROR"}},
 }

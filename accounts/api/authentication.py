@@ -10,9 +10,9 @@ from django.http import HttpRequest, HttpResponse
 from rest_framework.authentication import BaseAuthentication, CSRFCheck
 from rest_framework.request import Request
 
-from accounts.errors import CsrfFailed
 from accounts.models import ApiToken, User
 from accounts.services import token_authenticate
+from core.errors import CsrfFailed
 
 
 class TokenAuthentication(BaseAuthentication):

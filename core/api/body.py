@@ -12,7 +12,7 @@ def error_body(error: MagsError) -> dict[str, Any]:
     """`error` is always a string; `fields` is there for bad input only."""
     body: dict[str, Any] = {
         "error": error.message,
-        "code": error.slug,
+        "code": error.code,
         "remediation": error.remediation,
         "retryable": error.retryable,
         "request_id": requestid.request_id(),
