@@ -27,9 +27,9 @@ def down(layout: Layout) -> None:
         end_leftovers(layout, stack.processes)
     with step("removing sandboxes, mounts and networks"):
         _agent_down(layout)
-    for role in ("s3", "s3-grpc", "volume-grpc", "filer-grpc", "master-grpc"):
-        for port in range(layout.s3_port, layout.s3_port + 8):
-            (S3_SOCKETS / f"seaweedfs-{role}-{port}.sock").unlink(missing_ok=True)
+    for port in range(layout.s3_port, layout.s3_port + 8):
+        for path in S3_SOCKETS.glob(f"seaweedfs-*-{port}.sock"):
+            path.unlink(missing_ok=True)
     remains = remaining(stack)
     if remains:
         raise SetupError(

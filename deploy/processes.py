@@ -38,7 +38,8 @@ def all_processes(layout: Layout, credentials: Credentials) -> list[Process]:
     celery = [PYTHON, "-m", "celery", "--app=mags_project"]
     return [
         Process("redis", ["/usr/bin/redis-server", str(layout.run / "redis.conf")]),
-        Process("s3", _seaweedfs(layout), stop_wait_s=20),
+        # Its polite end waits 15 s for streams that never close. What it has answered is with the kernel by then.
+        Process("s3", _seaweedfs(layout), stop_wait_s=3),
         Process("web", [PYTHON, "-m", "daphne", "--verbosity=0", f"--bind={layout.bind}",
                         f"--port={layout.web_port}", "mags_project.asgi:application"], server),
         # Warm shutdown ends the running task first; tasks are short.
@@ -58,7 +59,9 @@ def _seaweedfs(layout: Layout) -> list[str]:
         str(VENV_BIN / "weed"), f"-config_dir={layout.run}", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
         f"-dir={layout.var / 's3'}",
         *ports, *grpc, "-s3", f"-s3.config={layout.run / 's3.json'}", "-master.volumeSizeLimitMB=1024",
-        "-volume.max=0", "-master.telemetry=false", "-s3.port.iceberg=0",
+        "-volume.max=0", "-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
+        # One master has nobody to agree with: ready in 3 s instead of 15.
+        "-master.electionTimeout=1s", "-volume.preStopSeconds=0",
     ]  # fmt: skip
 
 
