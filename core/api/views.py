@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import adrf.views
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -19,9 +19,7 @@ class AsyncAPIView(adrf.views.APIView):
         # adrf's own starts an event loop even where no throttle is async.
         APIView.check_throttles(self, request)
 
-    def finalize_response(
-        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         final = super().finalize_response(request, response, *args, **kwargs)
         if not isinstance(final, Response):
             return final

@@ -1,3 +1,8 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from hosts.api import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("enrol", views.EnrolView.as_view()),
+    path("heartbeat", views.HeartbeatView.as_view()),
+]
