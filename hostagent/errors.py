@@ -20,6 +20,10 @@ class DriverError(AgentError):
     """A sandbox could not be made, started or ended."""
 
 
+class SandboxLost(DriverError):
+    """A sandbox's end cannot be known: its shim is gone and left no exit file."""
+
+
 class ApiError(AgentError):
     """The control plane refused a call: `status` and `code` as it answered."""
 

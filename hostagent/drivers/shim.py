@@ -1,0 +1,106 @@
+"""conmon: the process that owns a sandbox's pipes, its output spool and its exit file, whatever happens to us."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from hostagent.config import Config
+from hostagent.drivers.bundle import Bundle
+from hostagent.errors import ConfigError, DriverError
+from hostagent.linux.launch import ENVIRONMENT, Launch
+
+CREATE_TIMEOUT_S = 30.0
+MESSAGE_BYTES = 64 * 1024
+SYNC_FD = 3
+GATE_FD = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The programs that make containers, and where the runtime keeps its state (memory: gone with the machine's boot)."""
+
+    runtime: Path
+    conmon: Path
+    runtime_root: Path
+
+    def runtime_argv(self, *arguments: str) -> list[str]:
+        return [str(self.runtime), f"--root={self.runtime_root}", *arguments]
+
+
+def engine(config: Config, runtime_root: Path) -> Engine:
+    return Engine(_program(config.runtime, "runtime"), _program(config.conmon, "conmon"), runtime_root)
+
+
+def _program(name: str, setting: str) -> Path:
+    found = shutil.which(name, path=ENVIRONMENT["PATH"])
+    if found is None:
+        hint = f"apt-get install {Path(name).name}, or set MAGS_AGENT_{setting.upper()} to its path"
+        raise ConfigError(f"{name} is not installed", hint)
+    return Path(found)
+
+
+async def create(launch: Launch, engine: Engine, bundle: Bundle, group: Path) -> None:
+    """Start conmon in the cgroup directory `group`, and with it the container, up to its waiting first process."""
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        env = {"_OCI_SYNCPIPE": str(SYNC_FD), "_OCI_STARTPIPE": str(GATE_FD)}
+        await launch.spawn(argv(engine, bundle), [null, null, null, writer], env=env, cgroups=[group])
+    except OSError as error:
+        os.close(reader)
+        raise DriverError(f"conmon did not start: {error}") from error
+    finally:
+        os.close(null)
+        os.close(writer)
+    try:
+        answer = await asyncio.wait_for(_read(reader), CREATE_TIMEOUT_S)
+    except TimeoutError as error:
+        raise DriverError(
+            f"{engine.runtime.name} create took longer than {CREATE_TIMEOUT_S:.0f} s"
+        ) from error
+    _check(engine, answer)
+
+
+def argv(engine: Engine, bundle: Bundle) -> list[str]:
+    sandbox_id, path = bundle.sandbox_id, str(bundle.path)
+    return [
+        *(str(engine.conmon), "--api-version", "1", "--sync", "--cid", sandbox_id, "--cuuid", sandbox_id),
+        *("--name", sandbox_id, "--bundle", path, "--full-attach", "--container-pidfile", f"{path}/pid"),
+        # Not synced at the end: the page cache outlives every process, and after a crash of the machine the job is lost.
+        *("--log-path", f"k8s-file:{bundle.spool}", "--no-sync-log", "--log-level", "error"),
+        *("--exit-dir", str(bundle.fs.exits)),
+        *("--runtime", str(engine.runtime), "--runtime-arg", f"--root={engine.runtime_root}"),
+    ]
+
+
+async def _read(fd: int) -> bytes:
+    """Everything up to the end of the pipe or the first whole line; closes it."""
+    loop = asyncio.get_running_loop()
+    stream = asyncio.StreamReader(limit=MESSAGE_BYTES)
+    protocol = asyncio.StreamReaderProtocol(stream)
+    transport, _ = await loop.connect_read_pipe(lambda: protocol, open(fd, "rb", buffering=0))  # noqa: SIM115
+    try:
+        with contextlib.suppress(ValueError):  # a longer line than we care to read
+            return await stream.readline()
+        return b""
+    finally:
+        transport.close()
+
+
+def _check(engine: Engine, answer: bytes) -> None:
+    """conmon answers the container's pid, or a negative number and what the runtime said."""
+    try:
+        message = json.loads(answer, strict=False)
+        pid = int(message["data"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DriverError(f"conmon ended before the container was made ({answer[:200]!r})") from error
+    if pid <= 0:
+        raise DriverError(
+            f"{engine.runtime.name} create failed: {str(message.get('message', '')).strip()[:2000]}"
+        )

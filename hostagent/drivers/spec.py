@@ -1,0 +1,237 @@
+"""A sandbox's config.json for the OCI runtime. The user's text is data in it and nothing else."""
+
+from __future__ import annotations
+
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hostagent.config import Config
+from hostagent.drivers import seccomp
+from hostagent.drivers.base import SandboxSpec
+from hostagent.errors import DriverError
+
+IDS_PER_SANDBOX = 65_536
+CPU_PERIOD_US = 100_000
+MIB = 1024 * 1024
+RUN_MIB = 64  # /run; like /dev/shm it is counted as the sandbox's memory
+SOFT_OPEN_FILES, OPEN_FILES = 1024, 65_536
+OOM_SCORE_ADJ = 500  # the kernel ends a sandbox before anything of the host
+
+SCRIPT = "/run/mags/script"
+INIT = "/run/mags/init"
+CA = "/run/mags/ca.crt"
+APT = "/run/mags/apt.conf"
+APT_CONF = f'Acquire::https::CAInfo "{CA}";\n'
+
+CAPABILITIES = [
+    f"CAP_{name}"
+    for name in (
+        "CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETUID SETGID SETPCAP NET_BIND_SERVICE SYS_CHROOT AUDIT_WRITE SETFCAP"
+    ).split()
+]
+
+# What of /proc names the host's devices, keys, timers, memory layout or load.
+MASKED = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/buddyinfo",
+    "/proc/config.gz",
+    "/proc/diskstats",
+    "/proc/driver",
+    "/proc/interrupts",
+    "/proc/iomem",
+    "/proc/ioports",
+    "/proc/kallsyms",
+    "/proc/kcore",
+    "/proc/key-users",
+    "/proc/keys",
+    "/proc/kmsg",
+    "/proc/kpagecgroup",
+    "/proc/kpagecount",
+    "/proc/kpageflags",
+    "/proc/latency_stats",
+    "/proc/modules",
+    "/proc/mtrr",
+    "/proc/partitions",
+    "/proc/sched_debug",
+    "/proc/schedstat",
+    "/proc/scsi",
+    "/proc/slabinfo",
+    "/proc/softirqs",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/vmallocinfo",
+]
+READ_ONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", "/proc/pressure"]
+
+ENVIRONMENT = {
+    "HOME": "/root",
+    "USER": "root",
+    "LOGNAME": "root",
+    "LANG": "C.UTF-8",
+    "TERM": "xterm-256color",
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+}
+CA_VARIABLES = (
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "PIP_CERT",
+    "NODE_EXTRA_CA_CERTS",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a sandbox's parts are on the host."""
+
+    root: Path  # its mounted root file system
+    bundle: Path  # holds the files that are bind mounted
+    netns_path: str
+    cgroup: str  # absolute below the root of every hierarchy, e.g. /mags/k3v9x0a1b2c3d4e5
+    id_base: int
+    shell: str  # runs scripts without a #! line
+
+
+def config_json(config: Config, spec: SandboxSpec, place: Place) -> dict[str, Any]:
+    return {
+        "ociVersion": "1.0.2",
+        "hostname": spec.sandbox_id,
+        "root": {"path": str(place.root)},
+        "process": _process(config, spec, place),
+        "mounts": _mounts(config, spec, place),
+        "linux": _linux(config, spec, place),
+    }
+
+
+def _process(config: Config, spec: SandboxSpec, place: Place) -> dict[str, Any]:
+    return {
+        "terminal": False,
+        "user": {"uid": 0, "gid": 0},
+        "cwd": "/root",
+        "args": [INIT, "-g", "--", *command(spec.script, place.shell)],
+        "env": environment(config, spec),
+        "capabilities": {kind: CAPABILITIES for kind in ("bounding", "effective", "permitted")},
+        "noNewPrivileges": True,
+        "oomScoreAdj": OOM_SCORE_ADJ,
+        "rlimits": [
+            {"type": "RLIMIT_CORE", "soft": 0, "hard": 0},
+            {"type": "RLIMIT_NOFILE", "soft": SOFT_OPEN_FILES, "hard": _open_files()},
+        ],
+    }
+
+
+def _open_files() -> int:
+    """No more than the agent itself may have: without CAP_SYS_RESOURCE a limit cannot be raised."""
+    return min(OPEN_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+
+
+def hosts(name: str, address4: str, address6: str) -> str:
+    """/etc/hosts inside."""
+    lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
+    return "".join(f"{line}\n" for line in [*lines, *(f"{a} {name}" for a in (address4, address6) if a)])
+
+
+def command(script: bytes, shell: str) -> list[str]:
+    """A script that names its interpreter is run as it is, any other by a login shell."""
+    return [SCRIPT] if script.startswith(b"#!") else [shell, "-l", SCRIPT]
+
+
+def environment(config: Config, spec: SandboxSpec) -> list[str]:
+    """`KEY=value` strings; the user's win."""
+    values = dict(ENVIRONMENT)
+    if config.ca_bundle:
+        values |= {"APT_CONFIG": APT, **dict.fromkeys(CA_VARIABLES, CA)}
+    for name, value in spec.environment.items():
+        _check_variable(name, value)
+        values[name] = value
+    return [f"{name}={value}" for name, value in values.items()]
+
+
+def _check_variable(name: str, value: str) -> None:
+    try:
+        text = f"{name}{value}".encode()
+    except UnicodeEncodeError as error:
+        raise DriverError(
+            "an environment variable is not valid Unicode", "submit the job without it"
+        ) from error
+    if not name or "=" in name or b"\0" in text:
+        raise DriverError(
+            f"environment variable {name[:64]!r}: no process can have one with this name or value",
+            "names must not be empty or hold '='; neither names nor values may hold NUL",
+        )
+
+
+def _mounts(config: Config, spec: SandboxSpec, place: Place) -> list[dict[str, Any]]:
+    def tmpfs(target: str, *options: str) -> dict[str, Any]:
+        return {
+            "destination": target,
+            "type": "tmpfs",
+            "source": "tmpfs",
+            "options": ["nosuid", "nodev", *options],
+        }
+
+    def file(source: Path | str, target: str, *options: str) -> dict[str, Any]:
+        flags = ["bind", "ro", "nosuid", "nodev", *options]
+        return {"destination": target, "type": "bind", "source": str(source), "options": flags}
+
+    shared_mib = max(spec.memory_mb // 2, 1)
+    mounts = [
+        {"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]},
+        tmpfs("/dev", "noexec", "mode=755", "size=65536"),
+        {
+            "destination": "/dev/pts",
+            "type": "devpts",
+            "source": "devpts",
+            "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        },
+        tmpfs("/dev/shm", "noexec", "mode=1777", f"size={shared_mib}m"),
+        {
+            "destination": "/dev/mqueue",
+            "type": "mqueue",
+            "source": "mqueue",
+            "options": ["nosuid", "noexec", "nodev"],
+        },
+        # The network namespace belongs to the host's user namespace, so the kernel refuses a sysfs here. Just as well.
+        tmpfs("/sys", "noexec", "ro", "mode=555", "size=4096"),
+        tmpfs("/run", "mode=755", f"size={RUN_MIB}m"),
+        file(place.bundle / "script", SCRIPT),
+        file(config.init, INIT),
+        file(place.bundle / "resolv.conf", "/etc/resolv.conf", "noexec"),
+        file(place.bundle / "hosts", "/etc/hosts", "noexec"),
+    ]
+    if config.ca_bundle:
+        mounts += [file(config.ca_bundle, CA, "noexec"), file(place.bundle / "apt.conf", APT, "noexec")]
+    return mounts
+
+
+def _linux(config: Config, spec: SandboxSpec, place: Place) -> dict[str, Any]:
+    ids = [{"containerID": 0, "hostID": place.id_base, "size": IDS_PER_SANDBOX}]
+    namespaces: list[dict[str, Any]] = [
+        {"type": kind} for kind in ("pid", "ipc", "uts", "mount", "user", "cgroup")
+    ]
+    return {
+        "namespaces": [*namespaces, {"type": "network", "path": place.netns_path}],
+        "uidMappings": ids,
+        "gidMappings": ids,
+        "cgroupsPath": place.cgroup,
+        "resources": _resources(config, spec),
+        "seccomp": seccomp.profile(),
+        "maskedPaths": MASKED,
+        "readonlyPaths": READ_ONLY,
+    }
+
+
+def _resources(config: Config, spec: SandboxSpec) -> dict[str, Any]:
+    limit = spec.memory_mb * MIB
+    return {
+        "memory": {"limit": limit, "swap": limit},  # both together: no swap
+        "cpu": {"quota": spec.vcpus * CPU_PERIOD_US, "period": CPU_PERIOD_US},
+        "pids": {"limit": config.pids_limit},
+        "devices": [
+            {"allow": False, "access": "rwm"}
+        ],  # the runtime adds null, zero, full, random, urandom, tty, ptmx
+    }

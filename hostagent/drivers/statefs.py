@@ -1,0 +1,101 @@
+"""The agent's btrfs: images, tenants' copies of them, sandboxes. Found where it is, or made in a sparse file.
+
+    images/<name>            subvolume, read-only: a platform root file system (`hostagent.images` builds them)
+    tenants/<tenant>/<name>.<subvolume id>     read-only snapshot of an image
+    sandboxes/<id>/          one sandbox; `hostagent.drivers.bundle` knows what is in it
+    exits/<id>               exit code, written by conmon
+
+Quotas are on: every subvolume is accounted and can be limited. Each commit then looks up who refers to the changed
+extents, which costs some CPU and metadata space: the sparse file must not be smaller than a few GiB.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from hostagent.config import Config
+from hostagent.errors import DriverError
+from hostagent.linux import btrfs, mount
+
+OPTIONS = "loop,noatime,discard=async"  # discard: blocks freed inside leave the sparse file as well
+UNMOUNT_TIMEOUT_S = 5.0
+GIB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class StateFs:
+    root: Path
+
+    @property
+    def images(self) -> Path:
+        return self.root / "images"
+
+    @property
+    def tenants(self) -> Path:
+        return self.root / "tenants"
+
+    @property
+    def sandboxes(self) -> Path:
+        return self.root / "sandboxes"
+
+    @property
+    def exits(self) -> Path:
+        return self.root / "exits"
+
+
+def open_state(config: Config) -> StateFs:
+    """Mount or find the state file system. Repeatable, also by another process: the mount outlives its maker."""
+    state_dir = config.state_dir.resolve()
+    fs = StateFs(state_dir / "fs")
+    try:
+        fs.root.mkdir(parents=True, exist_ok=True)
+        if not btrfs.is_btrfs(fs.root):
+            _mount_image(config, state_dir / "fs.btrfs", fs.root)
+        btrfs.quota_enable(fs.root)
+        for directory in (fs.images, fs.tenants, fs.sandboxes, fs.exits):
+            directory.mkdir(mode=0o711, exist_ok=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        hint = "run `hostagent doctor`; the directory needs btrfs or a file system that can hold a loop file"
+        raise DriverError(f"no btrfs at {fs.root}: {_detail(error)}", hint) from error
+    return fs
+
+
+def close_state(config: Config) -> None:
+    """Unmount the sparse file; its loop device goes with the mount. The file, and so the images, stay."""
+    root = config.state_dir.resolve() / "fs"
+    if not root.is_mount():
+        return
+    deadline = time.monotonic() + UNMOUNT_TIMEOUT_S
+    while True:
+        try:
+            mount.umount2(root)
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                raise DriverError(f"cannot unmount {root}: {error}", f"see `fuser -vm {root}`") from error
+            time.sleep(0.05)  # the last namespaces go when the kernel has reaped their processes
+        else:
+            return
+
+
+def _mount_image(config: Config, image: Path, root: Path) -> None:
+    if not image.exists():
+        new = image.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        with new.open("xb") as file:
+            os.ftruncate(file.fileno(), config.state_image_gb * GIB)
+        btrfs.mkfs(new)
+        new.rename(image)
+    subprocess.run(["mount", "-o", OPTIONS, str(image), str(root)], check=True, capture_output=True)
+    # Shared: when the host unmounts it, it goes in the launchers' private namespaces too.
+    mount.mount("none", root, "", mount.MS_SHARED)
+
+
+def _detail(error: OSError | subprocess.CalledProcessError) -> str:
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"{error.cmd[0]}: {(error.stderr or b'').decode(errors='replace').strip()}"
+    return str(error)

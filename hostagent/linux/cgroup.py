@@ -1,0 +1,202 @@
+"""Control groups, version 2 and the hybrid of version 1 controllers with an empty unified tree.
+
+A group is named by its path below the root of every hierarchy, e.g. `mags/k3v9x0a1b2c3d4e5`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+CPU_PERIOD_US = 100_000
+KILL_TIMEOUT_S = 10.0
+REMOVE_TIMEOUT_S = 5.0
+ROOT = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True, slots=True)
+class Cgroups:
+    """Where this machine's hierarchies are mounted."""
+
+    is_v2: bool
+    roots: dict[str, Path]  # v1: controller -> mount point; v2: "" -> mount point
+    unified: Path | None = None  # hybrid hosts: the mount crun trips over
+
+    def hierarchies(self) -> list[Path]:
+        return sorted(set(self.roots.values()))
+
+    def paths(self, name: str) -> list[Path]:
+        """The group's directory in every hierarchy, existing or not."""
+        return [root / name for root in self.hierarchies()]
+
+    def path(self, controller: str, name: str) -> Path:
+        return self.roots["" if self.is_v2 else controller] / name
+
+
+def detect(mountinfo: Path = Path("/proc/self/mountinfo")) -> Cgroups:
+    """Read the mount table. Raises OSError where memory, cpu or pids cannot be limited."""
+    roots: dict[str, Path] = {}
+    unified: Path | None = None
+    for line in mountinfo.read_text().splitlines():
+        left, _, right = line.partition(" - ")
+        mount_point = Path(left.split()[4])
+        fstype, _source, options = right.split(" ", 2)
+        if fstype == "cgroup2":
+            unified = mount_point
+        elif fstype == "cgroup":
+            for option in options.split(","):
+                roots[option] = mount_point
+    if unified == ROOT:
+        return Cgroups(is_v2=True, roots={"": unified})
+    wanted = {"cpu", "memory", "pids", "freezer"}
+    if not wanted <= set(roots):
+        raise OSError(errno.ENODEV, f"no cgroup hierarchy for {', '.join(sorted(wanted - set(roots)))}")
+    keep = {k: v for k, v in roots.items() if k not in ("rw", "ro", "xattr", "clone_children")}
+    return Cgroups(is_v2=False, roots=keep, unified=unified)
+
+
+def make(groups: Cgroups, name: str) -> None:
+    """Create a group in every hierarchy, ready to hold processes or further groups."""
+    if groups.is_v2:
+        parent = groups.roots[""]
+        for part in Path(name).parts:
+            (parent / "cgroup.subtree_control").write_text("+cpu +memory +pids")
+            parent /= part
+            parent.mkdir(exist_ok=True)
+        return
+    for path in groups.paths(name):
+        path.mkdir(parents=True, exist_ok=True)
+    if "cpuset" in groups.roots:
+        _fill_cpuset(groups.roots["cpuset"], name)
+
+
+def _fill_cpuset(root: Path, name: str) -> None:
+    """A new v1 cpuset is empty and admits no process."""
+    parent = root
+    for part in Path(name).parts:
+        for file in ("cpuset.cpus", "cpuset.mems"):
+            if not (parent / part / file).read_text().strip():
+                (parent / part / file).write_text((parent / file).read_text())
+        parent /= part
+
+
+def remove(groups: Cgroups, name: str) -> None:
+    """Remove a group and the groups below it, everywhere. Their processes are dead; gone already is fine."""
+    deadline = time.monotonic() + REMOVE_TIMEOUT_S
+    for path in groups.paths(name):
+        for directory, _names, _files in os.walk(path, topdown=False):
+            _rmdir(Path(directory), deadline)
+
+
+def _rmdir(path: Path, deadline: float) -> None:
+    while True:
+        try:
+            path.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.002)  # a killed process leaves its groups a moment after its end was told
+        else:
+            return
+
+
+def children(groups: Cgroups, name: str) -> set[str]:
+    """Names of the groups directly below, in any hierarchy."""
+    found: set[str] = set()
+    for path in groups.paths(name):
+        with contextlib.suppress(FileNotFoundError):
+            found |= {entry.name for entry in path.iterdir() if entry.is_dir()}
+    return found
+
+
+def pids(groups: Cgroups, name: str, controller: str = "freezer") -> set[int]:
+    """Processes in the group and below it."""
+    found: set[int] = set()
+    for directory, _names, _files in os.walk(groups.path(controller, name)):
+        with contextlib.suppress(FileNotFoundError, OSError):  # ENODEV: removed while it was read
+            found |= {int(pid) for pid in (Path(directory) / "cgroup.procs").read_text().split()}
+    return found
+
+
+def limit_cpu(groups: Cgroups, name: str, percent: int) -> None:
+    """At most `percent` of one CPU."""
+    quota_us = CPU_PERIOD_US * percent // 100
+    if groups.is_v2:
+        (groups.path("cpu", name) / "cpu.max").write_text(f"{quota_us} {CPU_PERIOD_US}")
+    else:
+        (groups.path("cpu", name) / "cpu.cfs_quota_us").write_text(str(quota_us))
+
+
+def oom_kills(groups: Cgroups, name: str) -> int:
+    """How many processes of the group the kernel killed for memory."""
+    file = "memory.events" if groups.is_v2 else "memory.oom_control"
+    try:
+        lines = (groups.path("memory", name) / file).read_text().splitlines()
+    except FileNotFoundError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+
+
+def kill(groups: Cgroups, name: str, controller: str = "freezer", timeout_s: float = KILL_TIMEOUT_S) -> None:
+    """SIGKILL everything in the group and return when it is empty. Without a freezer, only what does not fork."""
+    deadline = time.monotonic() + timeout_s
+    while pids(groups, name, controller):
+        with contextlib.ExitStack() as stack:
+            if groups.is_v2:
+                fds = _pidfds(pids(groups, name), stack)
+                (groups.path("", name) / "cgroup.kill").write_text("1")
+            elif controller == "freezer":
+                fds = _kill_frozen(groups, name, stack)
+            else:
+                fds = _pidfds(pids(groups, name, controller), stack)
+                _kill_each(fds)
+            _await_exit(fds, deadline)
+        if time.monotonic() > deadline:
+            raise TimeoutError(errno.ETIMEDOUT, f"cgroup {name} still holds processes after SIGKILL")
+
+
+def _kill_frozen(groups: Cgroups, name: str, stack: contextlib.ExitStack) -> list[int]:
+    """Frozen while the list is read and worked off: nothing in it forks, and no number in it is used again."""
+    state = groups.path("freezer", name) / "freezer.state"
+    state.write_text("FROZEN")
+    try:
+        fds = _pidfds(pids(groups, name), stack)
+        _kill_each(fds)
+    finally:
+        state.write_text("THAWED")
+    return fds
+
+
+def _kill_each(fds: list[int]) -> None:
+    for fd in fds:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(fd, signal.SIGKILL)
+
+
+def _pidfds(found: set[int], stack: contextlib.ExitStack) -> list[int]:
+    fds = []
+    for pid in found:
+        with contextlib.suppress(ProcessLookupError):
+            fd = os.pidfd_open(pid)
+            stack.callback(os.close, fd)
+            fds.append(fd)
+    return fds
+
+
+def _await_exit(fds: list[int], deadline: float) -> None:
+    poll = select.poll()
+    for fd in fds:
+        poll.register(fd, select.POLLIN)
+    left = len(fds)
+    while left and (remaining := deadline - time.monotonic()) > 0:
+        for fd, _event in poll.poll(remaining * 1000):
+            poll.unregister(fd)
+            left -= 1

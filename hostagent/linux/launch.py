@@ -1,0 +1,171 @@
+"""The agent's end of the launcher: requests as coroutines, a new launcher when one died."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hostagent.linux.launcher import REQUEST_BYTES
+
+# All that a program of ours sees of an environment.
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+
+
+class Launch:
+    """Speaks to one launcher process. Use from one event loop."""
+
+    def __init__(self, hidden_mounts: Sequence[Path], cgroups: Sequence[Path]) -> None:
+        self._hidden = hidden_mounts
+        self._cgroups = cgroups
+        self._child: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._last = 0
+
+    def open(self) -> None:
+        """Start the launcher, where none is up."""
+        if self._socket is not None:
+            return
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            command = [sys.executable, "-m", "hostagent.linux.launcher", str(theirs.fileno())]
+            self._child = subprocess.Popen(
+                [*command, *map(str, self._hidden)],
+                env={**ENVIRONMENT, "PYTHONPATH": str(_PACKAGE_ROOT)},
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # outlives a stop of the agent's process group: it must not cut a launch short
+            )
+        for group in self._cgroups:  # what it starts is neither stopped nor limited with the agent
+            (group / "cgroup.procs").write_text(str(self._child.pid))
+        ours.setblocking(False)
+        self._socket = ours
+        asyncio.get_running_loop().add_reader(ours.fileno(), self._read)
+
+    def close(self) -> None:
+        """End the launcher; what it started lives on."""
+        self._lost("closed")
+        if self._child is not None:
+            self._child.wait()
+            self._child = None
+
+    async def root(
+        self, *, lower: Path, upper: Path, target: Path, base: int, options: Sequence[str]
+    ) -> None:
+        await self._call(
+            "root", lower=str(lower), upper=str(upper), target=str(target), base=base, options=options
+        )
+
+    async def detach(self, target: Path) -> None:
+        await self._call("detach", target=str(target))
+
+    async def spawn(
+        self,
+        argv: Sequence[str],
+        fds: Sequence[int],
+        *,
+        env: dict[str, str] | None = None,
+        cgroups: Sequence[Path] = (),
+    ) -> int:
+        """Start a program with `fds` as its 0, 1, ...; answers its pid."""
+        return int(await self._spawn(argv, fds, env, cgroups, is_awaited=False))
+
+    async def run(self, argv: Sequence[str]) -> tuple[int, bytes]:
+        """Run a program to its end; answers its exit code (-n: signal n) and what it wrote to stdout and stderr."""
+        output = os.memfd_create("output", os.MFD_CLOEXEC)
+        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            code = await self._spawn(argv, [null, output, output], None, (), is_awaited=True)
+            return int(code), os.pread(output, 64 * 1024, 0)
+        finally:
+            os.close(output)
+            os.close(null)
+
+    async def _spawn(
+        self,
+        argv: Sequence[str],
+        fds: Sequence[int],
+        env: dict[str, str] | None,
+        cgroups: Sequence[Path],
+        *,
+        is_awaited: bool,
+    ) -> Any:
+        values = {
+            "argv": list(argv),
+            "env": {**ENVIRONMENT, **(env or {})},
+            "cgroups": list(map(str, cgroups)),
+        }
+        return await self._call("spawn", fds=fds, is_awaited=is_awaited, **values)
+
+    async def _call(self, call: str, fds: Sequence[int] = (), **values: Any) -> Any:
+        self.open()
+        assert self._socket is not None
+        self._last += 1
+        number = self._last
+        data = json.dumps({"id": number, "call": call, **values}).encode()
+        if len(data) > REQUEST_BYTES:
+            raise OSError(errno.E2BIG, f"launcher: a {call} request of {len(data)} bytes")
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        try:
+            await self._send(data, fds)
+            return await answer
+        finally:
+            self._waiting.pop(number, None)
+
+    async def _send(self, data: bytes, fds: Sequence[int]) -> None:
+        while True:
+            if self._socket is None:
+                raise ConnectionResetError("the launcher died")
+            try:
+                socket.send_fds(self._socket, [data], list(fds))
+            except (
+                BlockingIOError
+            ):  # hundreds of requests wait; seldom enough for a pause instead of add_writer
+                await asyncio.sleep(0.005)
+            except (BrokenPipeError, ConnectionResetError) as error:
+                self._lost("died")
+                raise ConnectionResetError("the launcher died") from error
+            else:
+                return
+
+    def _read(self) -> None:
+        assert self._socket is not None
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                data = self._socket.recv(REQUEST_BYTES)
+                if not data:
+                    self._lost("died")
+                    return
+                self._answered(json.loads(data))
+
+    def _answered(self, message: dict[str, Any]) -> None:
+        future = self._waiting.get(message["id"])
+        if future is None or future.done():
+            return
+        if "error" in message:
+            future.set_exception(OSError(message["errno"], message["error"]))
+        else:
+            future.set_result(message["result"])
+
+    def _lost(self, what: str) -> None:
+        if self._socket is None:
+            return
+        asyncio.get_running_loop().remove_reader(self._socket.fileno())
+        self._socket.close()
+        self._socket = None
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(ConnectionResetError(f"the launcher {what}"))

@@ -1,0 +1,232 @@
+"""The launcher: one single-threaded process that mounts root file systems and starts programs for the agent.
+
+Why a process of its own: it lives in a private mount namespace (a sandbox's mounts are seen by nobody else, and
+vanish with it), it changes its fsuid and securebits, which no thread of an event loop may, and forks without one.
+Requests are JSON on a SOCK_SEQPACKET pair, one at a time. The agent's death is the end of the socket, and its own.
+
+Started by `hostagent.linux.launch` as `python -m hostagent.linux.launcher <fd> <mounts to hide>...`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hostagent.linux import mount, process
+
+REQUEST_BYTES = 128 * 1024
+FDS_PER_REQUEST = 4
+FIRST_HIGH_FD = 64
+IDS_PER_SANDBOX = 65_536
+OVERLAY_OPTIONS = {"redirect_dir": "nofollow", "metacopy": "off", "index": "off", "xino": "off"}
+
+Request = dict[str, Any]
+
+
+def main() -> None:
+    server = Launcher(socket.socket(fileno=int(sys.argv[1])))
+    mount.unshare(mount.CLONE_NEWNS)
+    # A slave: what the host mounts and unmounts is followed, nothing made here is seen there.
+    mount.mount("none", Path("/"), "", mount.MS_REC | mount.MS_SLAVE)
+    for hidden in sys.argv[2:]:
+        mount.umount2(Path(hidden), mount.MNT_DETACH)
+    process.set_securebits(process.SECBIT_NO_SETUID_FIXUP)
+    os.umask(0o022)
+    os.chdir("/")
+    server.run()
+
+
+class Launcher:
+    def __init__(self, agent: socket.socket) -> None:
+        self._agent = agent
+        self._user_namespaces: dict[int, int] = {}
+        self._running: dict[int, int] = {}  # pid -> id of the request that waits for its end
+        self._calls: dict[str, Callable[[Request, list[int]], Any]] = {
+            "root": self.root,
+            "detach": self.detach,
+            "spawn": self.spawn,
+        }
+
+    def run(self) -> None:
+        woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.signal(signal.SIGCHLD, lambda _signum, _frame: None)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        while True:
+            ready, _, _ = select.select([self._agent, woken], [], [])
+            if woken in ready:
+                os.read(woken, 4096)
+                self._reap()
+            if self._agent in ready and not self._serve():
+                return
+
+    def _serve(self) -> bool:
+        data, fds, _flags, _address = socket.recv_fds(
+            self._agent, REQUEST_BYTES, FDS_PER_REQUEST, socket.MSG_CMSG_CLOEXEC
+        )
+        if not data:
+            return False
+        request = json.loads(data)
+        try:
+            result = self._calls[request["call"]](request, fds)
+        except OSError as error:
+            self._answer(request["id"], error=str(error), errno=error.errno)
+        else:
+            if result is not ...:
+                self._answer(request["id"], result=result)
+        finally:
+            for fd in fds:
+                os.close(fd)
+        return True
+
+    def _answer(self, number: int, **values: Any) -> None:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the agent's death is seen by recv
+            self._agent.send(json.dumps({"id": number, **values}).encode())
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid in self._running:
+                self._answer(self._running.pop(pid), result=os.waitstatus_to_exitcode(status))
+
+    def root(self, request: Request, _fds: list[int]) -> None:
+        """Mount a sandbox's root: `lower` (read-only) below `upper`, both shifted to the ids from `base`."""
+        base, target = int(request["base"]), Path(request["target"])
+        layers = target.parent / f"{target.name}.layers"
+        users = self._user_namespace(base)
+        with contextlib.ExitStack() as stack:
+            for name, attributes in (("lower", mount.MOUNT_ATTR_RDONLY), ("upper", 0)):
+                layer = layers / name
+                _shifted(Path(request[name]), layer, users, attributes)
+                stack.callback(mount.umount2, layer, mount.MNT_DETACH)  # the overlay keeps copies of its own
+            _overlay(layers, target, base, request["options"])
+
+    def detach(self, request: Request, _fds: list[int]) -> None:
+        """Unmount `target` as soon as nobody uses it. Not mounted is fine."""
+        with contextlib.suppress(FileNotFoundError, OSError):
+            mount.umount2(Path(request["target"]), mount.MNT_DETACH)
+
+    def spawn(self, request: Request, fds: list[int]) -> Any:
+        """Start `argv` in a session of its own with `fds` as 0, 1, ... and nothing else of this process.
+        Answers the pid at once, or the exit code at its end where `is_awaited`."""
+        if not request["cgroups"]:
+            pid = _start(request["argv"], request["env"], fds)
+        else:
+            # The program reads its gate before it does anything, so all it starts is in the groups too.
+            gate, opener = os.pipe2(os.O_CLOEXEC)
+            try:
+                pid = _start(request["argv"], request["env"], [*fds, gate])
+                for group in request["cgroups"]:
+                    (Path(group) / "cgroup.procs").write_text(str(pid))
+                os.write(opener, b".")
+            finally:
+                os.close(gate)
+                os.close(opener)
+        if not request["is_awaited"]:
+            return pid
+        self._running[pid] = request["id"]
+        return ...
+
+    def _user_namespace(self, base: int) -> int:
+        """A namespace that maps 0 to `base`, made by a child that is gone afterwards."""
+        if base not in self._user_namespaces:
+            self._user_namespaces[base] = _make_user_namespace(base)
+        return self._user_namespaces[base]
+
+
+def _start(argv: list[str], env: dict[str, str], fds: list[int]) -> int:
+    # Out of the way first: a descriptor may already have the number that is another one's target.
+    high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, FIRST_HIGH_FD) for fd in fds]
+    try:
+        return os.posix_spawn(
+            argv[0],
+            argv,
+            env,
+            file_actions=[(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(high)],
+            setsid=True,
+            setsigmask=[],
+            setsigdef=[
+                signal.SIGPIPE,
+                signal.SIGCHLD,
+            ],  # Python ignores the first, and a program inherits that
+        )
+    finally:
+        for fd in high:
+            os.close(fd)
+
+
+def _make_user_namespace(base: int) -> int:
+    made, making = os.pipe2(os.O_CLOEXEC)
+    done, finish = os.pipe2(os.O_CLOEXEC)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            mount.unshare(mount.CLONE_NEWUSER)
+            os.write(making, b".")
+            os.close(finish)
+            os.read(done, 1)  # the parent's end closes: it holds the namespace now
+        finally:
+            os._exit(0)
+    os.close(making)
+    try:
+        if not os.read(made, 1):
+            raise OSError(0, "no user namespace: is user.max_user_namespaces 0?")
+        for file in ("uid_map", "gid_map"):
+            Path(f"/proc/{pid}/{file}").write_text(f"0 {base} {IDS_PER_SANDBOX}")
+        return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        for fd in (made, done, finish):
+            os.close(fd)
+
+
+def _shifted(source: Path, target: Path, users: int, attributes: int) -> None:
+    fd = mount.open_tree_clone(source)
+    try:
+        mount.mount_setattr(fd, mount.MOUNT_ATTR_IDMAP | attributes, users)
+        mount.move_mount(fd, target)
+    finally:
+        os.close(fd)
+
+
+def _overlay(layers: Path, target: Path, base: int, options: list[str]) -> None:
+    context = mount.fsopen("overlay")
+    try:
+        for key, value in OVERLAY_OPTIONS.items():
+            mount.fsconfig_string(context, key, value)
+        # Attached paths, not descriptors: kernels before 6.13 take no others. We made them, so no ":" or "," in them.
+        mount.fsconfig_string(context, "lowerdir", str(layers / "lower"))
+        mount.fsconfig_string(context, "upperdir", str(layers / "upper/upper"))
+        mount.fsconfig_string(context, "workdir", str(layers / "upper/work"))
+        for option in options:
+            mount.fsconfig_flag(context, option)
+        # As the sandbox's root: the kernel cannot create work/work through the shift as 0 (EOVERFLOW), and the
+        # whole mount would silently be read-only. Securebits keep our capabilities meanwhile.
+        process.set_fs_ids(base, base)
+        try:
+            mount.fsconfig_create(context)
+        finally:
+            process.set_fs_ids(0, 0)
+        fd = mount.fsmount(context, mount.MOUNT_ATTR_NOSUID | mount.MOUNT_ATTR_NODEV)
+        try:
+            mount.move_mount(fd, target)
+        finally:
+            os.close(fd)
+    finally:
+        os.close(context)
+
+
+if __name__ == "__main__":
+    main()

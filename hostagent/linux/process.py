@@ -1,0 +1,60 @@
+"""Processes by handle. Numbers are used again; a handle (pidfd) means one process for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+
+from hostagent.linux.syscall import check, libc
+
+PR_SET_SECUREBITS = 28
+SECBIT_NO_SETUID_FIXUP = 1 << 2
+
+
+@contextlib.contextmanager
+def pidfd(pid: int) -> Iterator[int]:
+    """A handle; ProcessLookupError when there is no such process."""
+    fd = os.pidfd_open(pid)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def ends(pids: Iterable[int]) -> Iterator[asyncio.Event]:
+    """An event that is set as soon as all of `pids` have ended; at once where there is none."""
+    loop = asyncio.get_running_loop()
+    event = asyncio.Event()
+    alive: set[int] = set()
+
+    def ended(fd: int) -> None:
+        loop.remove_reader(fd)
+        alive.discard(fd)
+        if not alive:
+            event.set()
+
+    with contextlib.ExitStack() as stack:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                fd = stack.enter_context(pidfd(pid))
+                alive.add(fd)
+                stack.callback(loop.remove_reader, fd)
+                loop.add_reader(fd, ended, fd)
+        if not alive:
+            event.set()
+        yield event
+
+
+def set_securebits(bits: int) -> None:
+    check(libc.prctl(PR_SET_SECUREBITS, bits, 0, 0, 0), "prctl(PR_SET_SECUREBITS)")
+
+
+def set_fs_ids(uid: int, gid: int) -> None:
+    """The ids of file accesses. The calls answer the old id and never fail: a second call tells the new one."""
+    for call, value in ((libc.setfsgid, gid), (libc.setfsuid, uid)):
+        call(value)
+        if call(-1) != value:
+            raise PermissionError(f"setfsuid/setfsgid({value}) had no effect")
