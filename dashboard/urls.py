@@ -1,3 +1,19 @@
-from django.urls import URLPattern, URLResolver
+from django.contrib.auth.views import LogoutView
+from django.urls import path
+from django.views.generic import RedirectView
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from dashboard import views
+from dashboard.login import SignInView
+
+app_name = "dashboard"
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="dashboard:jobs"), name="home"),
+    path("login/", SignInView.as_view(), name="login"),
+    path("logout/", LogoutView.as_view(http_method_names=["post"]), name="logout"),
+    path("jobs/", views.jobs, name="jobs"),
+    path("jobs/<str:reference>/", views.job, name="job"),
+    path("jobs/<str:reference>/script.txt", views.script, name="script"),
+    path("jobs/<str:reference>/output.txt", views.output, name="output"),
+    path("jobs/<str:reference>/again/", views.again, name="again"),
+    path("tokens/", views.tokens, name="tokens"),
+]

@@ -1,0 +1,261 @@
+"""How jobs look to people: words, tones and numbers, from the fields of a job. No queries here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.urls import reverse
+
+from jobs.models import Job, JobEvent
+from jobs.states import JOB_FINAL, JobStatus, Reason
+
+TITLE_LIMIT_CHARS = 200
+STAGES = {
+    "queued": "Queued",
+    "assigned": "Sent to the host",
+    "restored": "Files ready",
+    "started": "Sandbox started",
+    "script": "Script",
+}
+TITLE_MARKS = {"waiting": "○", "running": "●", "ok": "✓", "bad": "✗", "quiet": "–"}
+REASON_LABELS: dict[str, str] = {
+    Reason.OOM: "Out of memory",
+    Reason.TIMED_OUT: "Timed out",
+    Reason.DISK_FULL: "Disk full",
+    Reason.START_FAILED: "Start failed",
+    Reason.HOST_LOST: "Host lost",
+}
+REASON_SENTENCES: dict[str, str] = {
+    Reason.NO_HOST: "No host is online. The job starts as soon as one is.",
+    Reason.NO_CAPACITY: "Every host is full. The job starts as soon as there is room.",
+    Reason.STOPPED: "Somebody stopped it.",
+    Reason.OOM: "The script used more memory than its limit.",
+    Reason.TIMED_OUT: "The script ran longer than its timeout.",
+    Reason.DISK_FULL: "The script filled its disk.",
+    Reason.START_FAILED: "The sandbox did not start. The script did not run.",
+    Reason.HOST_LOST: "The host went away while the script ran.",
+}
+
+
+class Label(NamedTuple):
+    """A word for a state, and the tone it is said in (a CSS class)."""
+
+    word: str
+    tone: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobCard:
+    """What the list and the head of the job page show."""
+
+    id: str
+    name: str
+    title: str
+    preview: str
+    href: str
+    label: str
+    tone: str
+    sentence: str
+    exit_code: int | None
+    duration: str
+    running_since: datetime | None
+    host: str
+    created_at: datetime
+    is_final: bool
+    is_stopping: bool
+
+    @property
+    def short_id(self) -> str:
+        return self.id[:8]
+
+    @property
+    def page_title(self) -> str:
+        return f"{TITLE_MARKS[self.tone]} {self.label} · {self.title[:60]} · Mags"
+
+
+class Stage(NamedTuple):
+    """A stretch of a job's time."""
+
+    name: str
+    label: str
+    ms: int
+    text: str
+
+
+class Fact(NamedTuple):
+    """A line among the details: a text or a time."""
+
+    label: str
+    text: str = ""
+    at: datetime | None = None
+
+
+class Moment(NamedTuple):
+    """A line of the timeline; `after` counts from the submit."""
+
+    label: str
+    at: datetime
+    after: str
+    detail: str
+
+
+def job_card(job: Job, head: str, host: str) -> JobCard:
+    """`head` is the beginning of the job's script."""
+    word, tone = job_label(job)
+    preview = script_preview(head)
+    is_running = job.status == JobStatus.RUNNING
+    return JobCard(
+        id=str(job.pk),
+        name=job.name,
+        title=job.name or preview,
+        preview=preview,
+        href=reverse("dashboard:job", args=[str(job.pk)]),
+        label=word,
+        tone=tone,
+        sentence=job.message or REASON_SENTENCES.get(job.reason, ""),
+        exit_code=job.exit_code,
+        duration="" if job.script_duration_ms is None else duration_text(job.script_duration_ms),
+        running_since=job.started_at if is_running else None,
+        host=host,
+        created_at=job.created_at,
+        is_final=job.status in JOB_FINAL,
+        is_stopping=job.stop_requested_at is not None,
+    )
+
+
+def job_label(job: Job) -> Label:
+    """A non-zero exit is the script's own end, so it is "Exited", not an error."""
+    if job.status not in JOB_FINAL and job.stop_requested_at is not None:
+        return Label("Stopping", "running")
+    if job.status == JobStatus.ACCEPTED:
+        return Label("Starting" if job.assigned_at else "Waiting", "waiting")
+    if job.status == JobStatus.COMPLETED:
+        return _completed_label(job)
+    if job.status == JobStatus.ERROR:
+        return Label(REASON_LABELS.get(job.reason, "Error"), "bad")
+    return Label("Running", "running") if job.status == JobStatus.RUNNING else Label("Sleeping", "quiet")
+
+
+def _completed_label(job: Job) -> Label:
+    if job.reason == Reason.STOPPED:
+        return Label("Stopped", "quiet")
+    return Label("Completed", "ok") if job.exit_code == 0 else Label("Exited", "bad")
+
+
+def script_preview(script: str) -> str:
+    """The first line that says something: no shebang, comment or `set`."""
+    lines = [line.strip() for line in script.splitlines() if line.strip()]
+    telling = (line for line in lines if not line.startswith(("#", "set -")))
+    return next(telling, lines[0] if lines else "(empty script)")[:TITLE_LIMIT_CHARS]
+
+
+def stages(job: Job) -> list[Stage]:
+    """Where the time went, so far."""
+    known: dict[str, Any] = dict(job.timings)
+    if job.script_duration_ms is not None:
+        known["script"] = job.script_duration_ms
+    return [
+        Stage(name, label, known[name], duration_text(known[name]))
+        for name, label in STAGES.items()
+        if isinstance(known.get(name), int)
+    ]
+
+
+def facts(job: Job, host: str, isolation: str) -> list[Fact]:
+    waited = f" ({job.reason})" if job.reason else ""
+    found = [
+        Fact("Status", f"{job.status}{waited}"),
+        Fact("Host", host or "None yet"),
+        Fact("Isolation", isolation or "–"),
+        Fact("Image", job.image),
+        Fact("Limits", _limits(job)),
+        Fact("Timeout", duration_text(job.timeout_s * 1000) if job.timeout_s else "None"),
+        Fact("Output", _output(job)),
+    ]
+    if job.attempt > 1 or job.retries:
+        found.append(Fact("Attempt", f"{job.attempt} ({job.retries} retries allowed)"))
+    times = {"Created": job.created_at, "Started": job.started_at, "Finished": job.finished_at}
+    return found + [Fact(label, at=at) for label, at in times.items() if at]
+
+
+def _limits(job: Job) -> str:
+    cpus = "1 CPU" if job.vcpus == 1 else f"{job.vcpus} CPUs"
+    return f"{cpus}, {job.memory_mb:,} MB memory, {job.disk_gb} GB disk"
+
+
+def _output(job: Job) -> str:
+    if job.logs_expired_at:
+        return f"{size_text(job.log_bytes)}, removed after its retention"
+    dropped = f", {size_text(job.dropped_bytes)} dropped over the limits" if job.dropped_bytes else ""
+    return size_text(job.log_bytes) + dropped
+
+
+def timeline(job: Job, events: list[JobEvent]) -> list[Moment]:
+    return [
+        Moment(_event_label(event), event.at, f"+{_since(event.at, job.created_at)}", _event_detail(event))
+        for event in events
+    ]
+
+
+def _since(at: datetime, start: datetime) -> str:
+    return duration_text(round((at - start) / timedelta(milliseconds=1)))
+
+
+def _event_label(event: JobEvent) -> str:
+    detail = event.detail
+    if event.kind == "assigned":
+        return f"Assigned to {detail.get('host', 'a host')}"
+    if event.kind == "finished":
+        return _finished_label(detail.get("reason") or "", detail.get("exit_code"))
+    if event.kind == "renamed":
+        return f"Renamed to {detail.get('name', '')}"
+    labels = {"started": "Script started", "retrying": "Trying again"}
+    return labels.get(event.kind, event.kind.replace("_", " ").capitalize())
+
+
+def _finished_label(reason: str, exit_code: int | None) -> str:
+    if reason == Reason.STOPPED:
+        return "Stopped"
+    if reason:
+        return REASON_LABELS.get(reason, "Error")
+    return "Completed" if exit_code == 0 else f"Exited with code {exit_code}"
+
+
+def _event_detail(event: JobEvent) -> str:
+    message = event.detail.get("message", "")
+    if message:
+        return str(message)
+    attempt = event.detail.get("attempt", 1)
+    if event.kind == "assigned" and attempt != 1:
+        return f"Attempt {attempt}"
+    if event.kind == "retrying":
+        return REASON_SENTENCES.get(event.detail.get("reason") or "", "")
+    return ""
+
+
+def duration_text(ms: int) -> str:
+    """0 ms, 85 ms, 1.2 s, 42 s, 3 min 5 s, 2 h 4 min: as static/dashboard/js/format.js writes them."""
+    if ms < 1000:
+        return f"{max(0, ms)} ms"
+    if ms < 9950:
+        return f"{ms / 1000:.1f} s"
+    seconds = round(ms / 1000)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+
+
+def size_text(size_bytes: int) -> str:
+    """512 B, 1.4 KB, 12 MB: powers of 1024."""
+    if size_bytes < 1024:
+        return f"{size_bytes} B"
+    size = float(size_bytes)
+    for unit in ("KB", "MB", "GB"):
+        size /= 1024
+        if size < 1024 or unit == "GB":
+            break
+    return f"{size:.1f} {unit}" if size < 10 else f"{size:.0f} {unit}"

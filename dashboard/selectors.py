@@ -1,0 +1,44 @@
+"""What the pages read beyond what the API does. The actor comes first, as in `jobs.selectors`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from asgiref.sync import sync_to_async
+from django.db.models import QuerySet
+from django.db.models.functions import Substr
+
+from accounts.models import User
+from jobs import logs
+from jobs.models import Job, Lease
+from jobs.selectors import job_list
+
+HEAD_CHARS = 2000  # of a script, to take its preview from
+RAW_PAGE_LINES = 20_000
+RAW_PAGE_BYTES = 1024 * 1024
+
+
+def jobs_with_heads(actor: User, *, status: str, text: str) -> QuerySet[Job]:
+    """`job_list`, each job with the beginning of its script as `job.head`."""
+    return job_list(actor, status=status, text=text).annotate(head=Substr("script", 1, HEAD_CHARS))
+
+
+def has_jobs(actor: User) -> bool:
+    return job_list(actor).exists()
+
+
+def current_lease(job: Job) -> Lease | None:
+    """The lease of the present attempt, as `jobs.selectors` loaded it."""
+    lease: Lease | None = job.current  # type: ignore[attr-defined]
+    return lease
+
+
+async def raw_output(job: Job) -> AsyncIterator[bytes]:
+    """The job's output so far, byte for byte, a megabyte at a time."""
+    offset = 0
+    while offset < job.log_bytes:
+        page = await sync_to_async(logs.page)(job, offset, limit=RAW_PAGE_LINES, limit_bytes=RAW_PAGE_BYTES)
+        if page.next_offset == offset:
+            return  # retention removed the rest meanwhile
+        yield b"".join(logs.entry_bytes(entry) for entry in page.entries)
+        offset = page.next_offset

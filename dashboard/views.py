@@ -1,0 +1,178 @@
+"""The pages. Thin: selectors read, services write, presentation words it, templates show it."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+from urllib.parse import urlencode
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.models import User
+from accounts.selectors import token_list
+from core.idempotency import digest_of, idempotent
+from dashboard import presentation, selectors
+from jobs.models import Job
+from jobs.selectors import job_events, job_get
+from jobs.services import JobSpec, job_submit
+from jobs.states import JobStatus
+
+PAGE_SIZE = 25
+SCRIPT_SHOWN_CHARS = 16_384
+API = "/api/v1"
+NAV = (("jobs", "Jobs", "/jobs/"), ("tokens", "Tokens", "/tokens/"), ("api", "API docs", "/api/docs/"))
+FILTERS = {
+    "": "All",
+    JobStatus.ACCEPTED: "Waiting",
+    JobStatus.RUNNING: "Running",
+    JobStatus.COMPLETED: "Completed",
+    JobStatus.ERROR: "Errors",
+}
+
+
+@require_safe
+@login_required
+@never_cache
+def jobs(request: HttpRequest) -> HttpResponse:
+    """The list. `?from=<job>` opens the form with that job's script and limits."""
+    actor = _actor(request)
+    status, text = request.GET.get("status", ""), request.GET.get("q", "").strip()
+    status = status if status in FILTERS else ""
+    found = Paginator(selectors.jobs_with_heads(actor, status=status, text=text), PAGE_SIZE)
+    shown = found.get_page(request.GET.get("page"))
+    draft = job_get(actor, request.GET["from"]) if "from" in request.GET else None
+    context = {
+        "jobs": [_card(job, job.head) for job in shown],  # type: ignore[attr-defined]
+        "page": shown,
+        "newer_href": _address(request, page=shown.number - 1),
+        "older_href": _address(request, page=shown.number + 1),
+        "has_jobs": bool(shown.object_list) or selectors.has_jobs(actor),
+        "choices": [
+            {"label": label, "href": _address(request, status=value, page=""), "is_current": value == status}
+            for value, label in FILTERS.items()
+        ],
+        "status": status,
+        "q": text,
+        "draft": draft,
+        "submit_href": f"{API}/mags-jobs",
+        "example_cli": "mags run 'echo hello'",
+        "example_curl": _curl_example(),
+    }
+    return _page(request, "dashboard/jobs.html", "jobs", context)
+
+
+@require_safe
+@login_required
+@never_cache
+def job(request: HttpRequest, reference: str) -> HttpResponse:
+    found = job_get(_actor(request), reference)
+    lease = selectors.current_lease(found)
+    head = found.script[: SCRIPT_SHOWN_CHARS + 1]
+    isolation = lease.host.isolation if lease else ""
+    card = _card(found, head)
+    context = {
+        "card": card,
+        "stages": presentation.stages(found),
+        "facts": presentation.facts(found, card.host, isolation),
+        "timeline": presentation.timeline(found, list(job_events(found))),
+        "script": head[:SCRIPT_SHOWN_CHARS],
+        "is_script_cut": len(head) > SCRIPT_SHOWN_CHARS,
+        "again_key": secrets.token_hex(16),
+        "stop_href": f"{API}/mags-jobs/{found.pk}/stop",
+        "socket_path": f"/ws/jobs/{found.pk}/logs",
+    }
+    return _page(request, "dashboard/job.html", "jobs", context)
+
+
+@require_POST
+@login_required
+def again(request: HttpRequest, reference: str) -> HttpResponse:
+    """Run the same script once more, with everything it was given. The form's key makes it once."""
+    actor = _actor(request)
+    found = job_get(actor, reference)
+    digest = digest_of("POST", request.path, {})
+
+    def create() -> tuple[int, dict[str, Any]]:
+        return 202, {"request_id": str(job_submit(actor, None, _spec(found)).pk)}
+
+    _, answer = idempotent(actor, request.POST.get("key", "")[:64], digest, create)
+    return redirect("dashboard:job", answer["request_id"])
+
+
+@require_safe
+@login_required
+@never_cache
+def script(request: HttpRequest, reference: str) -> HttpResponse:
+    found = job_get(_actor(request), reference)
+    return HttpResponse(found.script, content_type="text/plain; charset=utf-8")
+
+
+@require_safe
+@login_required
+@never_cache
+async def output(request: HttpRequest, reference: str) -> StreamingHttpResponse:
+    """The raw output so far, as a file."""
+    found = await sync_to_async(job_get)(_actor(request), reference)
+    return StreamingHttpResponse(
+        selectors.raw_output(found),
+        content_type="text/plain; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="mags-{found.pk}.log"'},
+    )
+
+
+@require_safe
+@login_required
+@never_cache
+def tokens(request: HttpRequest) -> HttpResponse:
+    context = {
+        "tokens": token_list(_actor(request)),
+        "tokens_href": f"{API}/auth/tokens",
+        "public_url": settings.PUBLIC_URL,
+        "now": timezone.now(),
+    }
+    return _page(request, "dashboard/tokens.html", "tokens", context)
+
+
+def _actor(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # noqa: S101 - login_required has seen to it
+    return request.user
+
+
+def _page(request: HttpRequest, template: str, section: str, context: dict[str, Any]) -> HttpResponse:
+    nav = [{"label": label, "href": href, "is_current": name == section} for name, label, href in NAV]
+    return render(request, template, {"nav": nav, **context})
+
+
+def _card(job: Job, head: str) -> presentation.JobCard:
+    lease = selectors.current_lease(job)
+    return presentation.job_card(job, head, lease.host.name if lease else "")
+
+
+def _spec(job: Job) -> JobSpec:
+    return JobSpec(
+        script=job.script, name=job.name, environment=job.environment, image=job.image, vcpus=job.vcpus,
+        memory_mb=job.memory_mb, disk_gb=job.disk_gb, timeout_s=job.timeout_s, retries=job.retries,
+    )  # fmt: skip
+
+
+def _address(request: HttpRequest, **changes: object) -> str:
+    """This page with other parameters; empty ones are left out."""
+    wanted = {**request.GET.dict(), **{name: str(value) for name, value in changes.items()}}
+    query = urlencode({name: value for name, value in wanted.items() if value and name != "from"})
+    return f"?{query}" if query else "."
+
+
+def _curl_example() -> str:
+    return (
+        f"curl {settings.PUBLIC_URL}{API}/mags-jobs \\\n"
+        '  -H "Authorization: Bearer $MAGS_API_TOKEN" \\\n'
+        '  -H "Content-Type: application/json" -d \'{"script": "echo hello"}\''
+    )

@@ -1,0 +1,91 @@
+/** What every signed-in page does: the menu, the theme, copying, dialogs, keys. */
+
+import { onKey } from "./keys.js";
+
+const theme = /** @type {any} */ (globalThis).magsTheme;
+
+/** Say a word that goes away again. @param {string} text */
+export function toast(text) {
+  const element = document.getElementById("toast");
+  if (!element) return;
+  element.textContent = text;
+  element.classList.add("is-shown");
+  clearTimeout(toast.timer);
+  toast.timer = setTimeout(() => element.classList.remove("is-shown"), 1600);
+}
+toast.timer = 0;
+
+/** @param {string} text */
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    copyBySelection(text); // plain HTTP on another host than this one has no clipboard API
+  }
+  toast("Copied");
+}
+
+/** @param {string} text */
+function copyBySelection(text) {
+  const area = document.createElement("textarea");
+  area.value = text;
+  area.className = "visually-hidden";
+  document.body.append(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+}
+
+document.addEventListener("click", (event) => {
+  const target = /** @type {Element} */ (event.target);
+  const copied = /** @type {HTMLElement | null} */ (target.closest("[data-copy]"));
+  if (copied) copy(copied.dataset.copy ?? "");
+  const opener = /** @type {HTMLElement | null} */ (target.closest("[data-opens]"));
+  if (opener) openDialog(opener.dataset.opens ?? "");
+  for (const menu of document.querySelectorAll("details[data-menu][open]")) {
+    if (!menu.contains(target) || opener) menu.removeAttribute("open");
+  }
+});
+
+/** @param {string} id */
+function openDialog(id) {
+  const dialog = /** @type {HTMLDialogElement | null} */ (document.getElementById(id));
+  if (dialog && !dialog.open) dialog.showModal();
+}
+
+document.addEventListener("keydown", (event) => {
+  const menu = document.querySelector("details[data-menu][open]");
+  if (event.key === "Escape" && menu) {
+    menu.removeAttribute("open");
+    menu.querySelector("summary")?.focus();
+  }
+});
+
+const themes = document.querySelector("[data-themes]");
+function showTheme() {
+  for (const button of themes?.querySelectorAll("button") ?? []) {
+    button.setAttribute("aria-pressed", String(button.value === theme.get()));
+  }
+}
+themes?.addEventListener("click", (event) => {
+  const button = /** @type {Element} */ (event.target).closest("button");
+  if (button) theme.set(button.value);
+  showTheme();
+});
+showTheme();
+
+// A second click on a form that creates something does nothing.
+for (const form of document.querySelectorAll("form[data-once]")) {
+  form.addEventListener("submit", (event) => {
+    if (form.hasAttribute("data-sent")) event.preventDefault();
+    form.setAttribute("data-sent", "");
+  });
+}
+// Pages that the browser kept and shows again may be sent again.
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) form.removeAttribute("data-sent");
+});
+
+onKey("?", () => openDialog("shortcuts"));
+onKey("g j", () => location.assign("/jobs/"));
+onKey("g t", () => location.assign("/tokens/"));

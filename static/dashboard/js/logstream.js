@@ -1,0 +1,46 @@
+/**
+ * The output of a job over a WebSocket, from an offset: replay, then live, then the end. A broken
+ * connection is taken up again at the first byte that was not received, so nothing is lost or
+ * doubled. The protocol is in docs/reference/websocket.md.
+ *
+ * @typedef {import("./lines.js").Entry} Entry
+ *
+ * @typedef {Object} Handlers
+ * @property {(entries: Entry[]) => void} onEntries
+ * @property {(job: Record<string, unknown>) => void} onStatus
+ * @property {(job: Record<string, unknown>) => void} onEnd
+ * @property {(state: "connecting" | "live" | "reconnecting" | "ended" | "refused") => void} onState
+ */
+
+import { Reconnecting } from "./socket.js";
+
+/**
+ * @param {string} path the stream's address without its query
+ * @param {Handlers} handlers
+ */
+export function followLogs(path, { onEntries, onStatus, onEnd, onState }) {
+  let offset = 0;
+  let acknowledged = 0;
+  const socket = new Reconnecting(() => `${path}?offset=${offset}`, {
+    onState,
+    onMessage(message) {
+      if (message.type === "logs") {
+        onEntries(message.entries);
+        offset = message.next_offset;
+        acknowledge();
+      } else if (message.type === "status") onStatus(message.job);
+      else if (message.type === "end") {
+        socket.finish();
+        onEnd(message.job);
+      }
+    },
+  });
+
+  // Once a frame, so that a server that waits for us never runs further ahead than we can draw.
+  function acknowledge() {
+    if (acknowledged === offset) return;
+    acknowledged = offset;
+    socket.send({ type: "ack", offset });
+  }
+  return socket;
+}

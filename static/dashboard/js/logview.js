@@ -1,0 +1,313 @@
+/**
+ * The log on the screen: of any number of lines, only the rows in sight are in the document.
+ *
+ * The rows sit in a window that sticks to the top of the scrolled box and are moved inside it, so
+ * the box scrolls natively (wheel, touch, keys, screen readers) and never shows a blank page.
+ */
+
+import { PLAIN, parse, plain } from "./ansi.js";
+import { renderSegments } from "./logtext.js";
+import { RowIndex, rowCount } from "./rows.js";
+
+// Browsers lose precision and clip boxes beyond about 16 million pixels (Firefox); above this, the
+// scrollbar stands for more rows than it has pixels.
+const TALLEST_PX = 8_000_000;
+// Of a long line this much is shown; the rest on request. A row of a megabyte freezes the page.
+export const SHOWN_CHARS = 4096;
+
+const PADDING_PX = 16; // right of the text
+
+/** @typedef {import("./lines.js").LineStore} LineStore */
+
+/** Shows a LineStore in a box. Fires `follow` (follows or not) and `open` (a line, by number). */
+export class LogView extends EventTarget {
+  /** @param {HTMLElement} box the scrolled element @param {LineStore} store */
+  constructor(box, store) {
+    super();
+    this.box = box;
+    this.store = store;
+    this.rows = new RowIndex();
+    this.isFollowing = true;
+    /** @type {RegExp | null} */
+    this.highlight = null;
+    this.currentLine = -1;
+    this._top = 0; // px from the top of all rows to the top of the window
+    this._scrollTop = 0; // what we last saw or set, to tell a person's scrolling from our own
+    this._frame = 0;
+    this._settle = 0;
+    /** @type {Map<number, HTMLElement>} line -> its row in the document */
+    this._shown = new Map();
+    this._build();
+  }
+
+  _build() {
+    this._canvas = document.createElement("div");
+    this._canvas.className = "log-canvas";
+    this._window = document.createElement("div");
+    this._window.className = "log-window";
+    this._body = document.createElement("div");
+    this._body.className = "log-rows";
+    this._window.append(this._body);
+    this._canvas.append(this._window);
+    this.box.replaceChildren(this._canvas);
+    this._measure();
+    this.box.addEventListener("scroll", () => this._scrolled(), { passive: true });
+    this._body.addEventListener("click", (event) => this._clicked(event));
+    new ResizeObserver(() => this._resized()).observe(this.box);
+  }
+
+  /** How high a row is and how wide a character, as the browser really draws them. */
+  _measure() {
+    const probe = renderRow(0, [{ text: "0".repeat(10), style: PLAIN }]);
+    const text = /** @type {HTMLElement} */ (probe.lastElementChild);
+    text.classList.add("is-probe"); // as wide as its characters
+    this._body.append(probe);
+    this.rowPx = probe.getBoundingClientRect().height || 20;
+    this._charPx = text.getBoundingClientRect().width / 10 || 8;
+    this._gutterPx = text.getBoundingClientRect().left - probe.getBoundingClientRect().left;
+    probe.remove();
+  }
+
+  /** Lines from here on are new or changed. Cheap: drawing waits for the next frame. @param {number} from */
+  changed(from) {
+    this.rows.update(this.store.length, from, (line) => this._rowsOf(line));
+    for (const line of this._shown.keys()) if (line >= from) this._discard(line);
+    this.draw();
+  }
+
+  /** Show only these lines, or all of them. The list may grow. @param {number[] | null} lines */
+  filter(lines) {
+    const line = this.firstLine;
+    this.rows.shown = lines;
+    this._relayout(line);
+  }
+
+  /** @param {boolean} isOn */
+  wrap(isOn) {
+    const line = this.firstLine;
+    this.box.classList.toggle("is-wrapped", isOn);
+    this._measure();
+    this.rows.columns = isOn ? this._columns() : 0;
+    this._relayout(line);
+  }
+
+  /** @param {boolean} isOn */
+  showTimes(isOn) {
+    this.box.classList.toggle("has-times", isOn);
+    this.wrap(this.rows.columns > 0); // the text got more or less room
+  }
+
+  /** Scroll to a line and mark it. @param {number} line */
+  reveal(line) {
+    this.currentLine = line;
+    this._setFollowing(false);
+    const y = this.rows.rowOf(this.rows.positionOf(line)) * this.rowPx;
+    if (y < this._top + this.rowPx || y > this._top + this.box.clientHeight - 3 * this.rowPx) {
+      this._moveTo(y - this.box.clientHeight / 3);
+    }
+    this.redraw();
+  }
+
+  follow() {
+    this._setFollowing(true);
+    this.draw();
+  }
+
+  /** Draw every row anew (the highlight changed). */
+  redraw() {
+    for (const line of [...this._shown.keys()]) this._discard(line);
+    this.draw();
+  }
+
+  draw() {
+    this._frame ||= requestAnimationFrame(() => {
+      this._frame = 0;
+      this._draw();
+    });
+  }
+
+  _draw() {
+    const height = this.rows.total * this.rowPx;
+    this._canvas.style.height = `${Math.max(Math.min(height, TALLEST_PX), 1)}px`;
+    if (this.isFollowing) this._moveTo(Infinity);
+    const first = this.rows.positionAtRow(Math.floor(this._top / this.rowPx));
+    const lastRow = Math.ceil((this._top + this.box.clientHeight) / this.rowPx);
+    const wanted = [];
+    for (let at = first; at < this.rows.count && this.rows.rowOf(at) < lastRow; at += 1) {
+      wanted.push(this.rows.lineAt(at));
+    }
+    this._place(wanted);
+    this._body.style.transform = `translateY(${this.rows.rowOf(first) * this.rowPx - this._top}px)`;
+    // The widest row seen so far keeps the horizontal scrollbar from jumping about.
+    if (!this.rows.columns && this._body.offsetWidth > this._canvas.offsetWidth) {
+      this._canvas.style.minWidth = `${this._body.offsetWidth}px`;
+    }
+  }
+
+  /** Put exactly these rows into the document; rows that stay keep their node (and selection). */
+  _place(/** @type {number[]} */ wanted) {
+    const keep = new Set(wanted);
+    for (const line of [...this._shown.keys()]) if (!keep.has(line)) this._discard(line);
+    let before = this._body.firstElementChild;
+    for (const line of wanted) {
+      let row = this._shown.get(line);
+      if (row && row === before) {
+        before = row.nextElementSibling;
+        continue;
+      }
+      if (!row) this._shown.set(line, (row = this._render(line)));
+      this._body.insertBefore(row, before);
+    }
+  }
+
+  /** @param {number} line */
+  _render(line) {
+    const { store } = this;
+    const { segments } = parse(store.texts[line], store.style(line));
+    const length = segments.reduce((sum, segment) => sum + segment.text.length, 0);
+    const hidden = Math.max(0, length - SHOWN_CHARS) + (store.dropped.get(line) ?? 0);
+    const row = renderRow(line, segments, this.highlight);
+    row.classList.add(`is-${store.stream(line)}`);
+    row.classList.toggle("is-current", line === this.currentLine);
+    row.children[1].textContent = clock(store.times[line]);
+    if (hidden) row.lastElementChild.append(moreButton(hidden));
+    if (this.rows.columns) row.style.minHeight = `${this._rowsOf(line) * this.rowPx}px`;
+    return row;
+  }
+
+  /** @param {number} line */
+  _rowsOf(line) {
+    return rowCount(plain(this.store.texts[line]).slice(0, SHOWN_CHARS), this.rows.columns);
+  }
+
+  /** @param {number} line */
+  _discard(line) {
+    this._shown.get(line)?.remove();
+    this._shown.delete(line);
+  }
+
+  /** The line at the top of the box. */
+  get firstLine() {
+    const position = this.rows.positionAtRow(Math.floor(this._top / this.rowPx));
+    return this.rows.count ? this.rows.lineAt(Math.min(position, this.rows.count - 1)) : 0;
+  }
+
+  /** Work the rows out anew and keep a line where it was. @param {number} line */
+  _relayout(line) {
+    this.rows.reset();
+    this.rows.update(this.store.length, 0, (at) => this._rowsOf(at));
+    this._canvas.style.minWidth = "";
+    this._canvas.style.height = `${Math.max(Math.min(this.rows.total * this.rowPx, TALLEST_PX), 1)}px`;
+    this._moveTo(this.rows.rowOf(this.rows.positionOf(line)) * this.rowPx);
+    this.redraw();
+  }
+
+  _columns() {
+    return Math.max(20, Math.floor((this.box.clientWidth - this._gutterPx - PADDING_PX) / this._charPx));
+  }
+
+  _resized() {
+    if (this.rows.columns && this._columns() !== this.rows.columns) this.wrap(true);
+    else this.draw();
+  }
+
+  get _topMax() {
+    return Math.max(0, this.rows.total * this.rowPx - this.box.clientHeight);
+  }
+
+  get _scrollMax() {
+    return Math.max(0, this.box.scrollHeight - this.box.clientHeight);
+  }
+
+  /** Move the window, and the scrollbar with it. @param {number} top */
+  _moveTo(top) {
+    this._top = Math.max(0, Math.min(top, this._topMax));
+    const ratio = this._topMax ? this._scrollMax / this._topMax : 0;
+    this.box.scrollTop = this._top >= this._topMax ? this._scrollMax : this._top * Math.min(1, ratio);
+    this._scrollTop = this.box.scrollTop;
+  }
+
+  /**
+   * Somebody scrolled. Where the scrollbar is shorter than the rows, small steps move as many
+   * pixels as they say and the bar is put right afterwards; a dragged bar moves in proportion.
+   */
+  _scrolled() {
+    const { scrollTop } = this.box;
+    const delta = scrollTop - this._scrollTop;
+    this._scrollTop = scrollTop;
+    if (Math.abs(delta) < 1) {
+      this.draw(); // sideways, or our own doing
+      return;
+    }
+    const isScaled = this._topMax > this._scrollMax + 1;
+    if (!isScaled) this._top = Math.min(scrollTop, this._topMax);
+    else if (scrollTop >= this._scrollMax - 1) this._top = this._topMax;
+    else if (scrollTop <= 0) this._top = 0;
+    else if (Math.abs(delta) <= 2 * this.box.clientHeight) this._top = this._clamp(this._top + delta);
+    else this._top = this._clamp((scrollTop / this._scrollMax) * this._topMax);
+    this._setFollowing(this._top >= this._topMax - 2);
+    if (isScaled) {
+      clearTimeout(this._settle);
+      this._settle = setTimeout(() => this._moveTo(this._top), 200);
+    }
+    this.draw();
+  }
+
+  /** @param {number} top */
+  _clamp(top) {
+    return Math.max(0, Math.min(top, this._topMax));
+  }
+
+  /** @param {boolean} isOn */
+  _setFollowing(isOn) {
+    if (isOn === this.isFollowing) return;
+    this.isFollowing = isOn;
+    this.dispatchEvent(new Event("follow"));
+  }
+
+  /** @param {Event} event */
+  _clicked(event) {
+    const target = /** @type {HTMLElement} */ (event.target);
+    if (!target.closest("button.log-more")) return;
+    const line = Number(/** @type {HTMLElement} */ (target.closest(".log-row")).dataset.line);
+    this.dispatchEvent(new CustomEvent("open", { detail: line }));
+  }
+}
+
+/** A line's row: number, time, text. */
+function renderRow(
+  /** @type {number} */ line,
+  /** @type {import("./ansi.js").Segment[]} */ segments,
+  /** @type {RegExp | null} */ highlight = null,
+) {
+  const row = document.createElement("div");
+  row.className = "log-row";
+  row.dataset.line = String(line);
+  const number = document.createElement("span");
+  number.className = "log-number";
+  number.textContent = String(line + 1);
+  const time = document.createElement("span");
+  time.className = "log-time";
+  const body = document.createElement("span");
+  body.className = "log-text";
+  body.append(renderSegments(segments, { limit: SHOWN_CHARS, highlight }));
+  row.append(number, time, body);
+  return row;
+}
+
+/** @param {number} hidden */
+function moreButton(hidden) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "log-more";
+  button.textContent = `Show all (${hidden.toLocaleString("en")} more characters)`;
+  return button;
+}
+
+/** 07:45:12.345, in the reader's own time zone. @param {number} at */
+function clock(at) {
+  const time = new Date(at);
+  const two = (/** @type {number} */ n) => String(n).padStart(2, "0");
+  const ms = String(time.getMilliseconds()).padStart(3, "0");
+  return `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}.${ms}`;
+}

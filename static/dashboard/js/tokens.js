@@ -1,0 +1,60 @@
+/** API tokens: make one (its text is shown once), revoke one. */
+
+import { ApiError, call } from "./api.js";
+import { refresh } from "./live.js";
+
+const DAY_MS = 86_400_000;
+const form = /** @type {HTMLFormElement} */ (document.querySelector("[data-token-form]"));
+const panel = /** @type {HTMLElement} */ (document.querySelector("[data-token-new]"));
+const dialog = /** @type {HTMLDialogElement} */ (document.getElementById("revoke"));
+const problem = /** @type {HTMLElement} */ (document.getElementById("token-error"));
+let revoked = "";
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const submit = /** @type {HTMLButtonElement} */ (form.querySelector("[type=submit]"));
+  const fields = new FormData(form);
+  const days = Number(fields.get("expires_days"));
+  const name = String(fields.get("name")).trim();
+  submit.disabled = true;
+  await attempt(async () => {
+    const expires_at = days ? new Date(Date.now() + days * DAY_MS).toISOString() : null;
+    show((await call("POST", form.action, { name, expires_at })).token);
+    form.reset();
+  });
+  submit.disabled = false;
+});
+
+document.addEventListener("click", (event) => {
+  const button = /** @type {HTMLElement | null} */ (
+    /** @type {Element} */ (event.target).closest("[data-revoke]")
+  );
+  if (!button) return;
+  revoked = button.dataset.revoke ?? "";
+  /** @type {HTMLElement} */ (dialog.querySelector("[data-revoke-name]")).textContent = button.dataset.name ?? "";
+  dialog.returnValue = "";
+  dialog.showModal();
+});
+dialog.addEventListener("close", () => {
+  if (dialog.returnValue === "confirm") attempt(() => call("DELETE", `${form.getAttribute("action")}/${revoked}`));
+});
+
+/** @param {() => Promise<void>} action */
+async function attempt(action) {
+  problem.hidden = true;
+  try {
+    await action();
+    refresh();
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    problem.textContent = String(error.fields.name ? `Name: ${error.fields.name}` : error.message);
+    problem.hidden = false;
+  }
+}
+
+/** @param {string} text */
+function show(text) {
+  /** @type {HTMLElement} */ (panel.querySelector("[data-token-text]")).textContent = text;
+  /** @type {HTMLElement} */ (panel.querySelector("[data-copy]")).dataset.copy = text;
+  panel.hidden = false;
+}
