@@ -1,10 +1,10 @@
-"""Routing between the sandboxes and the world, switched on as narrowly as the kernel allows and put back afterwards.
+"""Routing between the sandboxes and the world: switched on as narrowly as the kernel allows, put back afterwards.
 
-IPv4 forwards by the interface a packet came in on; IPv6 does so since Linux 6.17 and knew only a switch for the
-whole machine before. Where that switch is already on, nothing is touched.
+IPv4 forwards by the interface a packet came in on; IPv6 does so since Linux 6.17 and knew only a switch for
+the whole machine before. Where the machine forwards already, nothing is touched.
 
-The former values are kept for the machine, not for one agent: of two agents on a machine the last one out restores
-them. /run forgets at a reboot, as the kernel does.
+The former values are kept for the machine, not for one agent: of two agents the last one out restores them.
+/run forgets at a reboot, as the kernel does.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ALL6 = "net/ipv6/conf/all/forwarding"
 
 @dataclass
 class Record:
-    """Who needs forwarding, and what the switches were before: sysctl key -> value, in the order of writing."""
+    """Who needs forwarding, and what the switches were before: key -> value, in the order of writing."""
 
     instances: list[str] = field(default_factory=list)
     former: dict[str, str] = field(default_factory=dict)
@@ -59,7 +59,7 @@ def enable(instance: str, uplinks4: Iterable[str], uplinks6: Iterable[str]) -> R
 
 
 def own_interface(interface: str) -> dict[str, str]:
-    """What the host's end of a slot needs: strict reverse path, no redirects, no ARP for others, forwarding."""
+    """What the host's end of a slot needs: forwarding, strict reverse path, no redirects, no proxies."""
     four, six = f"net/ipv4/conf/{interface}", f"net/ipv6/conf/{interface}"
     keys = {
         f"{four}/{name}": "0"
@@ -93,7 +93,7 @@ def _enable6(record: Record, uplinks: list[str], save: Save) -> None:
             _raise(record, key, "1", save)
         return
     for name in uplinks:
-        # A router ignores router advertisements and forgets the default route it has from them, unless this is 2.
+        # A router forgets the default route it has from router advertisements, unless this is 2.
         if sysctl.read(f"net/ipv6/conf/{name}/accept_ra") == "1":
             _raise(record, f"net/ipv6/conf/{name}/accept_ra", "2", save)
         record.former.setdefault(f"net/ipv6/conf/{name}/forwarding", "0")
@@ -118,7 +118,7 @@ def _locked() -> Iterator[tuple[Record, Save]]:
         record = Record(**_parsed(file.read()))
 
         def save(record: Record) -> None:
-            # In place and in one write, longer than before or followed by remains: `_parsed` reads the first value.
+            # In place and in one write. What a shorter text leaves of the former is not read by `_parsed`.
             os.pwrite(file.fileno(), json.dumps(asdict(record)).encode(), 0)
 
         yield record, save

@@ -63,14 +63,14 @@ class NetworkPool:
     async def give(self, slot: NetworkSlot) -> None:
         """End the use of a slot, by the very object that `take` or `adopt` returned. Repeated: no effect.
 
-        Its processes are dead. The slot is made anew in the background; nothing of it reaches the next tenant."""
+        Its processes are dead. It is made anew in the background; nothing of it reaches the next tenant."""
         if self._taken.get(slot.index) is slot:
             del self._taken[slot.index]
             self._returned.put_nowait(slot)
 
     async def close(self, *, everything: bool) -> None:
-        """Let go of the pool; running sandboxes keep their networks. `everything` (also without `open`): remove all
-        that any agent of this instance ever made, and put forwarding back."""
+        """Let go of the pool; running sandboxes keep their networks. `everything` (also without `open`): remove
+        all that any agent of this instance ever made, and put forwarding back."""
         if self._renewer is not None:
             self._renewer.cancel()
             await asyncio.gather(self._renewer, return_exceptions=True)

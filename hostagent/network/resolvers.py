@@ -1,4 +1,4 @@
-"""Which DNS servers a sandbox uses: the setting, else the machine's own, as far as a sandbox can reach them."""
+"""Which DNS servers a sandbox uses: the setting, else those of the machine that a sandbox can reach."""
 
 from __future__ import annotations
 

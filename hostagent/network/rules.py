@@ -1,7 +1,8 @@
-"""The firewall: one nftables table for one agent, the same for every sandbox, so that starting one costs no nft call.
+"""The firewall: one nftables table for one agent, made once for all its slots, so that a start costs no nft call.
 
-Slots are told apart by interface name. A packet of a sandbox passes `guard` (is its source its own?), then `local` (to
-this machine) or `leave` (to anywhere else). What is not allowed is refused at once, not dropped: a user sees "refused".
+Slots are told apart by interface name. A packet of a sandbox passes `guard` (is its source its own?), then
+`local` (to this machine) or `leave` (to anywhere else). What is not allowed is refused at once, not dropped:
+a user sees "refused".
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ def digest(layout: Layout, policy: Policy) -> str:
 
 
 def replace(layout: Layout, policy: Policy) -> str:
-    """nft commands that put these rules in the place of whatever this agent had before, in one transaction."""
-    name = layout.instance
+    """nft commands that put these rules in the place of whatever this agent had before: one transaction."""
+    table = f"table inet {layout.instance}"
     comment = f'comment "{digest(layout, policy)}"'
-    return f"table inet {name}\ndelete table inet {name}\ntable inet {name} {{\n{comment}\n{_body(layout, policy)}}}\n"
+    return f"{remove(layout.instance)}{table} {{\n{comment}\n{_body(layout, policy)}}}\n"
 
 
 def remove(instance: str) -> str:
@@ -130,8 +131,8 @@ def _local(own: str) -> str:
 
 
 def _forward(own: str) -> str:
-    """The last rules keep this machine what it was for its neighbours, where we had to switch forwarding on: no
-    router. Connections that somebody publishes (dnat) pass."""
+    """The last rules: where we had to switch forwarding on, this machine stays what it was for its neighbours,
+    no router. Connections that somebody publishes (dnat) pass."""
     return _chain(
         "forward",
         [
@@ -168,7 +169,7 @@ def _leave(own: str, policy: Policy) -> str:
 
 
 def _verdicts(policy: Policy) -> str:
-    """A reset is not rate limited as ICMP errors are: the hundredth refused connection is refused at once too."""
+    """A reset is not rate limited as ICMP errors are: the hundredth connection is refused at once too."""
     return (
         _chain("refuse", ["meta l4proto tcp reject with tcp reset", "reject with icmpx admin-prohibited"])
         + _chain(

@@ -1,12 +1,12 @@
 """Making and unmaking slots. Everything here blocks and runs in the pool's one worker thread.
 
-A slot's namespace has no name: the agent holds it by descriptor, a running sandbox by its processes. So an agent that
-is killed leaves nothing behind but what its living sandboxes use, and when those end, the kernel removes their
-namespaces and both ends of their veths by itself. (Handles in /run/netns would outlive everybody.)
+A slot's namespace has no name: the agent holds it by descriptor, a running sandbox by its processes. So an agent
+that is killed leaves nothing behind but what its living sandboxes use, and when those end, the kernel removes
+their namespaces and both ends of their veths by itself. (Handles in /run/netns would outlive everybody.)
 
-The veth is a bare point-to-point link: no ARP, no neighbour discovery, no multicast reports, no link-local addresses.
-Both ends have the same MAC, as a link without ARP sends to its own. Hence a sandbox that never used its network
-has sent not one packet, and nothing needs to be searched for and flushed after it.
+The veth is a bare point-to-point link: no ARP, no neighbour discovery, no multicast reports, no link-local
+addresses. Both ends have the same MAC, as a link without ARP sends to its own. Hence a sandbox that never used
+its network has sent not one packet, and nothing needs to be searched for and flushed after it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAC = "02:6d:61:67:73:00"  # locally administered
 MTU_DEFAULT = 1500
 DOOMED = 0x6D616773  # a link group: the kernel removes all of a group in the 20 ms that one takes
 
-# Written into a fresh namespace before it has any interface but lo. Its owner is the initial user namespace, so
+# Written into a fresh namespace before it has any interface but lo. Its owner is the initial user namespace:
 # root inside a sandbox can neither change these nor add addresses or routes.
 INNER_SYSCTLS = {
     "net/ipv4/ping_group_range": "0 2147483647",  # ping without capabilities

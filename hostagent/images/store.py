@@ -1,0 +1,97 @@
+"""Images on the state file system: read-only subvolumes `images/<name>`, complete or not there at all."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import secrets
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, cast
+
+import zstandard
+
+from hostagent.errors import AgentError
+from hostagent.images.build import SUFFIX
+from hostagent.images.recipe import BUILD_FILE, RECIPES
+from hostagent.linux import btrfs
+from hostagent.linux.syscall import AT_FDCWD, check, libc
+
+RENAME_EXCHANGE = 2
+TEMPORARY = ".new-"
+
+
+def listing(images: Path) -> list[str]:
+    """Names of the images that are ready."""
+    return sorted(name for name in RECIPES if btrfs.is_subvolume(images / name))
+
+
+def installed_build(images: Path, name: str) -> str:
+    """Which build the image is; empty where there is none."""
+    try:
+        return (images / name / BUILD_FILE).read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def install(images: Path, name: str, tarball: Path) -> Path:
+    """Unpack a build into `images/<name>`, in the place of an older one.
+
+    Sandboxes that run on the tenant's own snapshot of the older one keep that."""
+    build = tarball.name.removesuffix(SUFFIX)
+    with _locked(images):
+        target = images / name
+        if installed_build(images, name) == build:
+            return target
+        new = images / f"{TEMPORARY}{name}-{secrets.token_hex(4)}"
+        work = new.with_name(f"{new.name}-rw")
+        btrfs.subvolume_create(work)
+        try:
+            _unpack(tarball, work)
+            btrfs.subvolume_snapshot(work, new, is_read_only=True)
+        finally:
+            btrfs.subvolume_destroy(work)
+        _put_in_place(new, target)
+        return target
+
+
+def _put_in_place(new: Path, target: Path) -> None:
+    if not target.exists():
+        new.rename(target)
+        return
+    paths = os.fsencode(new), os.fsencode(target)
+    check(libc.renameat2(AT_FDCWD, paths[0], AT_FDCWD, paths[1], ctypes.c_uint(RENAME_EXCHANGE)), "renameat2")
+    btrfs.subvolume_destroy(new)
+
+
+def _unpack(tarball: Path, directory: Path) -> None:
+    """Owners as numbers, as they are inside a sandbox; extended attributes (file capabilities) as well."""
+    command = ["tar", "--extract", "--numeric-owner", "--same-permissions", "--xattrs", "--xattrs-include=*"]
+    command += ["--directory", str(directory)]
+    with tarball.open("rb") as source, subprocess.Popen(command, stdin=subprocess.PIPE) as tar:
+        try:
+            zstandard.ZstdDecompressor().copy_stream(source, cast("IO[bytes]", tar.stdin))
+        except (zstandard.ZstdError, BrokenPipeError) as error:
+            tar.kill()
+            hint = "is the disk full? If not, remove the file and build the image again"
+            raise AgentError(f"{tarball} cannot be unpacked: {error}", hint) from error
+    if tar.returncode:
+        raise AgentError(
+            f"{tarball} cannot be unpacked: tar ended with {tar.returncode}", "is the disk full?"
+        )
+
+
+@contextmanager
+def _locked(images: Path) -> Iterator[None]:
+    """One at a time; what a killed one left half made is removed."""
+    descriptor = os.open(images, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        for left in images.glob(f"{TEMPORARY}*"):
+            btrfs.subvolume_destroy(left)
+        yield
+    finally:
+        os.close(descriptor)
