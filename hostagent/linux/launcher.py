@@ -39,10 +39,22 @@ def main() -> None:
     mount.mount("none", Path("/"), "", mount.MS_REC | mount.MS_SLAVE)
     for hidden in sys.argv[2:]:
         mount.umount2(Path(hidden), mount.MNT_DETACH)
+    _protect(Path("/dev/null"))
     process.set_securebits(process.SECBIT_NO_SETUID_FIXUP)
     os.umask(0o022)
     os.chdir("/")
     server.run()
+
+
+def _protect(device: Path) -> None:
+    """Make a device's node unchangeable here. crun 1.8.1 gives its stdin, which conmon opened from /dev/null, to the
+    sandbox's root: without this the host's own node would belong to whatever sandbox started last."""
+    fd = mount.open_tree_clone(device)
+    try:
+        mount.mount_setattr(fd, mount.MOUNT_ATTR_RDONLY)
+        mount.move_mount(fd, device)
+    finally:
+        os.close(fd)
 
 
 class Launcher:
