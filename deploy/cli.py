@@ -14,7 +14,8 @@ from deploy import down as downing
 from deploy import layout as layouts
 from deploy import up as upping
 from deploy.errors import SetupError
-from deploy.layout import Layout
+from deploy.layout import ROOT, Layout
+from deploy.processes import PYTHON, drop_rights, environment_for_command, server_environment
 from deploy.progress import say
 from deploy.supervise import Supervisor
 
@@ -66,6 +67,15 @@ def logs(layout: Layout) -> None:
     os.execvp("tail", ["tail", "--lines=20", "--follow=name", "--quiet", *files])  # noqa: S606 - argument list
 
 
+def manage(layout: Layout, arguments: list[str]) -> None:
+    """manage.py with the environment and the user of the servers."""
+    stack = upping.Stack.load(layout)
+    command = [*drop_rights(stack.user), PYTHON, "manage.py", *arguments]
+    environment = environment_for_command(layout, server_environment(layout, stack.credentials))
+    os.chdir(ROOT)
+    os.execvpe(command[0], command, environment)  # noqa: S606 - argument list
+
+
 COMMANDS: dict[str, Callable[[Layout], None]] = {
     "up": up, "down": down, "clean": clean, "restart": restart, "status": status, "logs": logs,
 }  # fmt: skip
@@ -74,9 +84,13 @@ CHANGES = {"up", "down", "clean", "restart"}
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python3 -m deploy")
-    parser.add_argument("command", choices=sorted(COMMANDS))
-    name = parser.parse_args().command
+    parser.add_argument("command", choices=sorted([*COMMANDS, "manage"]))
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of manage.py")
+    options = parser.parse_args()
+    name = options.command
     try:
+        if name == "manage":
+            manage(layouts.load(), options.arguments)
         if name in CHANGES:
             _take_lock()
         COMMANDS[name](layouts.load())

@@ -38,7 +38,7 @@ def all_processes(layout: Layout, credentials: Credentials) -> list[Process]:
     celery = [PYTHON, "-m", "celery", "--app=mags_project"]
     return [
         Process("redis", ["/usr/bin/redis-server", str(layout.run / "redis.conf")]),
-        # Its polite end waits 15 s for streams that never close. What it has answered is with the kernel by then.
+        # Its polite end waits 15 s for streams that never close; what it answered is with the kernel.
         Process("s3", _seaweedfs(layout), stop_wait_s=3),
         Process("web", [PYTHON, "-m", "daphne", "--verbosity=0", f"--bind={layout.bind}",
                         f"--port={layout.web_port}", "mags_project.asgi:application"], server),

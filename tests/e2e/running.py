@@ -1,0 +1,150 @@
+"""A whole stack of a test run's own: started by the code behind `make up`, on ports and names of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+
+from deploy import down, up
+from deploy.layout import ROOT, Layout, read_env_file
+
+TESTS = ROOT / "var" / "test"
+START_LIMIT_S = 30
+
+
+class RunningStack:
+    """What a test does with a stack."""
+
+    def __init__(self, stack: up.Stack) -> None:
+        self._stack = stack
+        dev = read_env_file(stack.layout.dev_env)
+        self.layout = stack.layout
+        self.url = dev["MAGS_API_URL"]
+        self.token = dev["MAGS_API_TOKEN"]
+        self.admin_email = dev["MAGS_ADMIN_EMAIL"]
+        self.admin_password = dev["MAGS_ADMIN_PASSWORD"]
+
+    def client(self, token: str | None = None) -> httpx.Client:
+        """A client of the API, signed in as the admin unless another token is given."""
+        headers = {"Authorization": f"Bearer {token or self.token}"}
+        return httpx.Client(base_url=f"{self.url}/api/v1", headers=headers, timeout=70, trust_env=False)
+
+    def environment(self) -> dict[str, str]:
+        """For the `mags` command: nothing of the shell's own MAGS_* settings."""
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("MAGS_")}
+        return {**inherited, "MAGS_API_URL": self.url, "MAGS_API_TOKEN": self.token}
+
+    def pid(self, name: str) -> int:
+        """The process's pid; waits while supervisord is starting it again."""
+        deadline = time.monotonic() + START_LIMIT_S
+        while not (pid := self._stack.supervisor.state(name).pid):
+            assert time.monotonic() < deadline, f"{name} did not come back:\n{self.log(name)[-2000:]}"
+            time.sleep(0.02)
+        return pid
+
+    def kill(self, name: str, signum: signal.Signals = signal.SIGKILL) -> int:
+        """Send a signal to one process; supervisord starts it again. Returns the pid it had."""
+        pid = self.pid(name)
+        with contextlib.suppress(ProcessLookupError):  # killed a moment ago; not reaped yet
+            os.kill(pid, signum)
+        return pid
+
+    def stop(self, name: str) -> None:
+        self._stack.supervisor.stop([name])
+
+    def start(self, name: str) -> None:
+        """Start a stopped process and wait until it does its work."""
+        self._stack.supervisor.ensure_started(name)
+        self.wait_ready(name)
+
+    def wait_ready(self, name: str) -> None:
+        check = (lambda: self._stack.health.has_host(self.token)) if name == "agent" else None
+        self._stack.health.wait(name, check)
+
+    def log(self, name: str) -> str:
+        path = self.layout.log / f"{name}.log"
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+@contextlib.contextmanager
+def running_stack() -> Iterator[RunningStack]:
+    """Start a stack; stop it at the end and fail when anything of it is left on the machine."""
+    end_stale_stacks()
+    layout = new_layout()
+    with owned(layout.var):
+        try:
+            yield RunningStack(up.up(layout))
+        finally:
+            end(layout)
+
+
+def new_layout() -> Layout:
+    """Names, ports, addresses and ids that no other stack on this machine has."""
+    number = secrets.randbelow(200)
+    settings = {
+        "MAGS_AGENT_IMAGE_CACHE_DIR": str(ROOT / "var/cache/images"),
+        "MAGS_AGENT_NETWORK4": f"10.{30 + number}.0.0/20",
+        "MAGS_AGENT_NETWORK6": f"fd6d:6167:73{number:02x}::/64",
+        "MAGS_AGENT_ID_BASE": str((64 + number * 64) * 65_536),
+        "MAGS_AGENT_STATE_IMAGE_GB": "20",
+    }
+    s3 = free_ports(8)
+    instance = f"t{secrets.token_hex(3)}"
+    return Layout(
+        var=TESTS / instance,
+        instance=instance,
+        web_port=free_ports(1),
+        redis_port=free_ports(1),
+        s3_port=s3,
+        settings=tuple(settings.items()),
+    )
+
+
+def free_ports(count: int) -> int:
+    """The first of `count` consecutive free ports, below the range the kernel gives away itself."""
+    while True:
+        first = 20_000 + secrets.randbelow(12_000)
+        if all(up.is_port_free("127.0.0.1", first + n) for n in range(count)):
+            return first
+
+
+@contextlib.contextmanager
+def owned(var: Path) -> Iterator[None]:
+    """Hold a lock on a stack's directory, so that a later run can tell a dead run's stack from a live one."""
+    var.mkdir(parents=True)
+    var.chmod(0o755)
+    descriptor = os.open(var, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def end_stale_stacks() -> None:
+    """Clear away the stacks of test runs that were killed."""
+    for var in TESTS.glob("t*"):
+        descriptor = os.open(var, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            end(Layout(var=var, instance=var.name))
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(descriptor)
+
+
+def end(layout: Layout) -> None:
+    down.down(layout)
+    mounted = down.mounts_below(layout.var)
+    assert not mounted, mounted
+    shutil.rmtree(layout.var)

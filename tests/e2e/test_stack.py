@@ -1,0 +1,117 @@
+"""The stack as `make up` starts it: the first job, who runs as what, and what survives a kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deploy import up
+from deploy.layout import ROOT
+from deploy.supervise import Supervisor
+from tests.e2e.running import RunningStack
+
+pytestmark = [pytest.mark.stack, pytest.mark.privileged, pytest.mark.timeout(300)]
+
+MAGS = str(ROOT / ".venv/bin/mags")
+SERVERS = ("redis", "s3", "web", "worker", "beat")
+
+
+def mags(stack: RunningStack, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [MAGS, *arguments]
+    return subprocess.run(
+        command, env=stack.environment(), capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def status_of(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
+def run_job(stack: RunningStack, script: str) -> dict[str, object]:
+    with stack.client() as client:
+        job_id = client.post("/mags-jobs", json={"script": script}).raise_for_status().json()["request_id"]
+        job: dict[str, object] = {}
+        while job.get("status") not in {"completed", "error"}:
+            job = client.get(f"/mags-jobs/{job_id}/status", params={"wait": 30}).raise_for_status().json()
+        logs = client.get(f"/mags-jobs/{job_id}/logs").raise_for_status().json()["logs"]
+    return {**job, "output": [entry["message"] for entry in logs if entry["stream"] == "stdout"]}
+
+
+def test_hello_world_through_the_api(stack: RunningStack) -> None:
+    job = run_job(stack, "echo Hello World; exit 3")
+    assert (job["status"], job["exit_code"], job["output"]) == ("completed", 3, ["Hello World"])
+
+
+def test_hello_world_through_the_command_line(stack: RunningStack) -> None:
+    done = mags(stack, "run", "echo Hello World; echo oops >&2; exit 7")
+    assert (done.returncode, done.stdout) == (7, "Hello World\n")
+    assert "oops" in done.stderr
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_servers_have_no_rights(stack: RunningStack, name: str) -> None:
+    status = status_of(stack.pid(name))
+    assert status["CapEff"] == status["CapPrm"] == status["CapBnd"] == status["CapInh"] == "0" * 16
+    assert status["NoNewPrivs"] == "1"
+    assert status["Groups"] == ""
+    uids = {int(uid) for uid in status["Uid"].split()}
+    assert uids == {up.run_as(stack.layout).pw_uid}
+
+
+def test_only_the_agent_has_rights(stack: RunningStack) -> None:
+    """The positive control of the test above: the same look at a process that does have them."""
+    status = status_of(stack.pid("agent"))
+    assert status["Uid"].split() == ["0"] * 4
+    assert int(status["CapEff"], 16)
+
+
+def test_the_agent_does_not_know_the_servers_secrets(stack: RunningStack) -> None:
+    environment = Path(f"/proc/{stack.pid('agent')}/environ").read_bytes()
+    web = Path(f"/proc/{stack.pid('web')}/environ").read_bytes()
+    key = (stack.layout.secrets / "secret_key").read_bytes().strip()
+    assert key in web
+    assert key not in environment
+    assert b"MAGS_REDIS_URL" not in environment
+
+
+def test_secrets_are_readable_by_root_only(stack: RunningStack) -> None:
+    private = [*stack.layout.secrets.iterdir(), stack.layout.dev_env, *stack.layout.run.glob("*.env")]
+    assert len(private) >= 7
+    assert {oct(path.stat().st_mode & 0o777) for path in private} == {"0o600"}
+
+
+def test_everything_listens_on_loopback_only(stack: RunningStack) -> None:
+    pids = {stack.pid(name) for name in SERVERS}
+    output = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout
+    ours = [line.split()[3] for line in output.splitlines() if any(f"pid={pid}," in line for pid in pids)]
+    assert len(ours) >= 3
+    assert {address.rsplit(":", 1)[0] for address in ours} == {"127.0.0.1"}
+
+
+def test_a_second_up_changes_nothing(stack: RunningStack) -> None:
+    names = [*SERVERS, "agent"]
+    before = {name: stack.pid(name) for name in names}
+    up.up(stack.layout)
+    assert {name: stack.pid(name) for name in names} == before
+
+
+@pytest.mark.parametrize("name", ["agent", "web", "worker", "beat", "redis", "s3"])
+def test_a_killed_process_comes_back_and_jobs_run(stack: RunningStack, name: str) -> None:
+    before = stack.kill(name, signal.SIGKILL)
+    stack.wait_ready(name)
+    assert stack.pid(name) != before
+    stack.wait_ready("web")
+    assert mags(stack, "run", "echo still here").stdout == "still here\n"
+
+
+def test_up_recovers_from_a_killed_supervisor(stack: RunningStack) -> None:
+    supervisor = Supervisor(stack.layout)
+    os.kill(supervisor.rpc.getPID(), signal.SIGKILL)
+    up.up(stack.layout)
+    assert supervisor.is_up()
+    assert mags(stack, "run", "echo recovered").stdout == "recovered\n"
