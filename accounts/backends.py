@@ -19,7 +19,7 @@ class LimitedBackend(ModelBackend):
     Raises `Throttled`, which becomes a 429 with Retry-After.
     """
 
-    def authenticate(  # type: ignore[override] - ModelBackend differs from its base in the same way
+    def authenticate(
         self,
         request: HttpRequest | None,
         username: str | None = None,

@@ -1,4 +1,4 @@
-"""Refuses too large bodies before they are read."""
+"""Refuses too large bodies before anything of ours reads them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,16 @@ def limit_bytes(path: str) -> int:
     return limit
 
 
+def largest_bytes() -> int:
+    """How large a request body for any path may be."""
+    return max(settings.HOST_BODY_LIMIT_BYTES, settings.BODY_LIMIT_BYTES)
+
+
 class BodyLimit:
-    """ASGI wrapper: 413 in the API's shape from Content-Length, or as soon as a chunked body is over."""
+    """ASGI wrapper: 413 in the API's shape, from Content-Length or as soon as a chunked body is over.
+
+    The server in front has received the body by then; core/daphne.py bounds what it keeps.
+    """
 
     def __init__(self, app: App) -> None:
         self.app = app

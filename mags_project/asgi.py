@@ -12,8 +12,10 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 
 from core.asgi import Http, OnThreads
 from core.bodylimit import BodyLimit
+from core.daphne import bound
 from jobs.routing import websocket_urlpatterns
 
+bound()
 websockets = AuthMiddlewareStack(URLRouter(websocket_urlpatterns))  # type: ignore[no-untyped-call]
 application = ProtocolTypeRouter(  # type: ignore[no-untyped-call]
     {"http": BodyLimit(OnThreads(Http())), "websocket": OnThreads(websockets)}
