@@ -127,8 +127,8 @@ def page(
     With a choice of streams the others are read and left out, so a page may hold fewer entries than
     there are; only `next_offset` says how far it came.
     """
-    if offset >= job.log_bytes:
-        return LogPage([], offset)
+    if offset >= job.log_bytes or job.logs_expired_at is not None:
+        return LogPage([], job.log_bytes)
     names = {stream.name.lower() for stream in streams}
     found: list[Entry] = []
     size = 0

@@ -58,9 +58,9 @@ def _result(item: Item, found: dict[int, Lease]) -> Result:
             raise StaleLease
         _apply(item, lease)
     except WrongOffset as error:
-        return {"status": 409, "code": error.slug, "expected": error.expected}
+        return {"status": 409, "code": error.code, "expected": error.expected}
     except MagsError as error:
-        return {"status": error.status, "code": error.slug}
+        return {"status": error.status, "code": error.code}
     return {"status": 200}
 
 

@@ -1,0 +1,179 @@
+"""What people send about jobs."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.conf import settings
+from rest_framework import serializers
+
+from jobs import limits
+from jobs.errors import NotAvailableYet, NotPersistent, ScriptTooLarge
+from jobs.selectors import NAME
+from jobs.services import JobSpec
+
+ALIAS_PREFIX = "__MAGS_"
+ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+IMAGE = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+NAME_RULE = "1 to 63 letters, digits, dots, dashes or underscores, beginning with a letter or digit"
+
+# Of later parts of Mags: refused with a clear word rather than ignored, because a job that runs
+# without what it asked for is worse than one that does not run.
+PERSISTENT_ONLY: tuple[str, ...] = ("startup_command", "no_sleep")
+LATER = ("workspace_id", "base_workspace_id", "persistent", "file_ids", "startup_command", "url")
+
+
+class StringField(serializers.CharField):
+    """Text as it is: numbers are not text, and nothing is trimmed."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"trim_whitespace": False} | options)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return str(super().to_internal_value(data))
+
+
+class NameField(StringField):
+    """A job's name; empty or null means none."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"required": False, "allow_blank": True, "allow_null": True} | options)
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        name = super().run_validation(data) or ""
+        if name and not NAME.fullmatch(name):
+            raise serializers.ValidationError(f"must be {NAME_RULE}")
+        return name
+
+
+class EnvironmentField(serializers.DictField):
+    """{name: value}, both text, as the kernel takes them."""
+
+    child = StringField(allow_blank=True)
+
+    def to_internal_value(self, data: Any) -> dict[str, str]:
+        if not isinstance(data, dict):
+            self.fail("not_a_dict", input_type=type(data).__name__)
+        if len(data) > limits.ENVIRONMENT_COUNT_LIMIT:
+            raise serializers.ValidationError(f"at most {limits.ENVIRONMENT_COUNT_LIMIT} variables")
+        wrong = [name for name in data if not ENVIRONMENT_NAME.fullmatch(name)]
+        if wrong:
+            rule = "a name has letters, digits and underscores and does not begin with a digit"
+            raise serializers.ValidationError(f"{wrong[0][:80]!r}: {rule}")
+        found: dict[str, str] = super().to_internal_value(data)
+        sizes = [len(name) + len(value.encode()) + 1 for name, value in found.items()]
+        if sizes and max(sizes) > limits.ENVIRONMENT_ITEM_LIMIT_BYTES:
+            raise serializers.ValidationError(
+                f"one variable has at most {limits.ENVIRONMENT_ITEM_LIMIT_BYTES} bytes"
+            )
+        if sum(sizes) > limits.ENVIRONMENT_LIMIT_BYTES:
+            raise serializers.ValidationError(f"at most {limits.ENVIRONMENT_LIMIT_BYTES} bytes together")
+        return found
+
+
+def _whole(least: int, most: int, **options: Any) -> serializers.IntegerField:
+    return serializers.IntegerField(
+        min_value=least, max_value=most, required=False, allow_null=True, **options
+    )
+
+
+def _optional() -> dict[str, Any]:
+    return {"required": False, "allow_null": True}
+
+
+class JobInput(serializers.Serializer[Any]):
+    """A job to run. Unknown fields are ignored."""
+
+    script = StringField(help_text="A shell script.")
+    type = serializers.ChoiceField(["inline"], **_optional())
+    name = NameField()
+    environment = EnvironmentField(**_optional())
+    vcpus = _whole(1, limits.VCPUS_LIMIT, help_text="Default 2.")
+    memory_mb = _whole(limits.MEMORY_MB_LEAST, limits.MEMORY_MB_LIMIT, help_text="Default 1024.")
+    disk_gb = _whole(1, limits.DISK_GB_LIMIT, help_text="Default 2.")
+    timeout = _whole(1, limits.TIMEOUT_S_LIMIT, help_text="Seconds; none by default.")
+    retries = _whole(0, limits.RETRIES_LIMIT, help_text="New attempts after an `error`.")
+    rootfs_type = StringField(**_optional(), allow_blank=True, help_text='The image; default "standard".')
+    persistent = serializers.BooleanField(**_optional(), help_text="Not available yet.")
+    no_sleep = serializers.BooleanField(**_optional(), help_text="Needs `persistent`.")
+    no_sync = serializers.BooleanField(**_optional(), help_text="Without a workspace it changes nothing.")
+    url = serializers.BooleanField(**_optional(), help_text="Not available yet.")
+    workspace_id = StringField(**_optional(), allow_blank=True, help_text="Not available yet.")
+    base_workspace_id = StringField(**_optional(), allow_blank=True, help_text="Not available yet.")
+    startup_command = StringField(**_optional(), allow_blank=True, help_text="Not available yet.")
+    file_ids = serializers.ListField(child=StringField(), **_optional(), help_text="Not available yet.")
+
+    def validate_script(self, script: str) -> str:
+        size = len(script.encode())
+        if size > settings.SCRIPT_LIMIT_BYTES:
+            words = f"The script has {size} bytes; at most {settings.SCRIPT_LIMIT_BYTES} are taken."
+            raise ScriptTooLarge(words, fields={"script": words})
+        if not script.strip():
+            raise serializers.ValidationError("must not be blank")
+        return script
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        _take_aliases(attrs)
+        image = attrs.get("rootfs_type") or "standard"
+        if not IMAGE.fullmatch(image):
+            raise serializers.ValidationError({"rootfs_type": "is not the name of an image"})
+        attrs["rootfs_type"] = image
+        later: dict[str, str] = {
+            name: "is not available on this server yet" for name in LATER if attrs.get(name)
+        }
+        if later:
+            raise NotAvailableYet(f"Not available on this server yet: {', '.join(later)}.", fields=later)
+        if attrs.get("no_sleep"):
+            raise NotPersistent("no_sleep needs persistent.", fields={"no_sleep": "needs persistent"})
+        return attrs
+
+    def spec(self) -> JobSpec:
+        """What was asked for, once it is valid."""
+        given = self.validated_data
+        return JobSpec(
+            script=given["script"],
+            name=given.get("name") or "",
+            environment=given.get("environment") or {},
+            image=given["rootfs_type"],
+            vcpus=given.get("vcpus"),
+            memory_mb=given.get("memory_mb"),
+            disk_gb=given.get("disk_gb") or 2,
+            timeout_s=given.get("timeout"),
+            retries=given.get("retries") or 0,
+        )
+
+
+def _take_aliases(attrs: dict[str, Any]) -> None:
+    """Published clients pass some options as environment variables. A field of its own wins; the
+    others of the prefix are about sleep, which ephemeral jobs do not."""
+    environment = attrs.get("environment") or {}
+    aliases = {name: environment.pop(name) for name in list(environment) if name.startswith(ALIAS_PREFIX)}
+    if attrs.get("memory_mb") is None and (text := aliases.get("__MAGS_MEM_GB")):
+        attrs["memory_mb"] = _memory_mb(text)
+    if not attrs.get("rootfs_type"):
+        attrs["rootfs_type"] = aliases.get("__MAGS_ROOTFS_TYPE")
+
+
+def _memory_mb(text: str) -> int:
+    if re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,3})?", text):
+        found = round(float(text) * 1024)
+        if limits.MEMORY_MB_LEAST <= found <= limits.MEMORY_MB_LIMIT:
+            return found
+    raise serializers.ValidationError({"environment.__MAGS_MEM_GB": "must be a number of GB"})
+
+
+class JobPatchInput(serializers.Serializer[Any]):
+    """What may be changed about a job."""
+
+    name = NameField()
+    startup_command = StringField(**_optional(), allow_blank=True, help_text="Persistent jobs only.")
+    no_sleep = serializers.BooleanField(**_optional(), help_text="Persistent jobs only.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        refused = {name: "needs a persistent job" for name in PERSISTENT_ONLY if name in attrs}
+        if refused:
+            raise NotPersistent(fields=refused)
+        return attrs

@@ -1,0 +1,127 @@
+"""The shape of what people get about jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from jobs.models import Job, JobEvent
+from jobs.states import JobStatus, SandboxState
+from jobs.wire import job_object, stamp
+
+
+class JobAcceptedOutput(serializers.Serializer[Any]):
+    request_id = serializers.UUIDField()
+    status = serializers.CharField()
+    message = serializers.CharField()
+
+
+class JobStopOutput(serializers.Serializer[Any]):
+    request_id = serializers.UUIDField()
+    status = serializers.ChoiceField(list(JobStatus))
+
+
+class JobOutput(serializers.Serializer[Job]):
+    """A job. All keys are always there."""
+
+    request_id = serializers.UUIDField()
+    id = serializers.UUIDField()
+    name = serializers.CharField(allow_null=True)
+    status = serializers.ChoiceField(list(JobStatus))
+    reason = serializers.CharField(allow_null=True, help_text="Why it waits or ended the way it did.")
+    message = serializers.CharField(allow_null=True, help_text="The reason in a sentence.")
+    exit_code = serializers.IntegerField(allow_null=True)
+    vm_id = serializers.CharField(allow_null=True, help_text="The sandbox, once the script has started.")
+    workspace_id = serializers.CharField(allow_null=True)
+    base_workspace_id = serializers.CharField(allow_null=True)
+    persistent = serializers.BooleanField()
+    no_sleep = serializers.BooleanField()
+    url = serializers.CharField(allow_null=True)
+    ssh = serializers.CharField(allow_null=True)
+    script_duration_ms = serializers.IntegerField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+    stop_requested_at = serializers.DateTimeField(allow_null=True)
+    host = serializers.CharField(allow_null=True)
+    isolation = serializers.ChoiceField(["container", "gvisor", "microvm"], allow_null=True)
+    sandbox = serializers.ChoiceField(list(SandboxState))
+    durable_at = serializers.DateTimeField(allow_null=True)
+    timings = serializers.DictField(
+        child=serializers.IntegerField(), help_text="queued, assigned, restored, started: ms."
+    )
+    attempt = serializers.IntegerField(help_text="0 before the first one.")
+    revision = serializers.IntegerField(help_text="Counts up with every change of the job.")
+    vcpus = serializers.IntegerField()
+    memory_mb = serializers.IntegerField()
+    disk_gb = serializers.IntegerField()
+    timeout = serializers.IntegerField(allow_null=True)
+    retries = serializers.IntegerField()
+    log_bytes = serializers.IntegerField(help_text="Output stored so far.")
+
+    def to_representation(self, instance: Job) -> dict[str, Any]:
+        return job_object(instance)
+
+
+class JobListOutput(serializers.Serializer[Any]):
+    jobs = JobOutput(many=True)
+    total = serializers.IntegerField()
+    page = serializers.IntegerField()
+    page_size = serializers.IntegerField()
+
+
+class LogEntryOutput(serializers.Serializer[Any]):
+    timestamp = serializers.DateTimeField()
+    level = serializers.ChoiceField(["info", "error"])
+    message = serializers.CharField(help_text="Without its newline; bytes that are not UTF-8 are replaced.")
+    stream = serializers.ChoiceField(["stdout", "stderr", "platform"])
+    offset = serializers.IntegerField(help_text="Where it begins in the job's output.")
+    source = serializers.ChoiceField(["platform"], required=False)  # type: ignore[assignment]  # the wire's key
+    partial = serializers.BooleanField(  # type: ignore[assignment]  # the wire's key
+        required=False, help_text="No newline ended it."
+    )
+    base64 = serializers.CharField(
+        required=False,
+        help_text="The exact bytes, with the newline if there was one, where `message` is not exact.",
+    )
+
+
+class JobEndOutput(serializers.Serializer[Any]):
+    status = serializers.CharField(help_text="completed or error")
+    reason = serializers.CharField(allow_null=True)
+    exit_code = serializers.IntegerField(allow_null=True)
+
+
+class LogsOutput(serializers.Serializer[Any]):
+    logs = LogEntryOutput(many=True)
+    next_offset = serializers.IntegerField(help_text="Where to go on reading.")
+    truncated_bytes = serializers.IntegerField(help_text="Output over the caps, which was not kept.")
+    expired = serializers.BooleanField(help_text="Retention has removed the output.")
+    end = JobEndOutput(
+        allow_null=True, help_text="Null until the job has ended and nothing follows this page."
+    )
+
+
+class JobEventOutput(serializers.Serializer[JobEvent]):
+    kind = serializers.CharField()
+    at = serializers.DateTimeField()
+    detail = serializers.DictField()
+
+    def to_representation(self, instance: JobEvent) -> dict[str, Any]:
+        return {"kind": instance.kind, "at": stamp(instance.at), "detail": instance.detail}
+
+
+class JobEventsOutput(serializers.Serializer[Any]):
+    events = JobEventOutput(many=True)
+    total = serializers.IntegerField()
+    page = serializers.IntegerField()
+    page_size = serializers.IntegerField()
+
+
+class PoolOutput(serializers.Serializer[Any]):
+    idle_vms = serializers.IntegerField()
+    busy_vms = serializers.IntegerField()
+    total_vms = serializers.IntegerField()
+    min_pool_size = serializers.IntegerField()
+    max_pool_size = serializers.IntegerField()

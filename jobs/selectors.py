@@ -1,0 +1,79 @@
+"""Every read of jobs for people. The actor comes first and sees nobody else's."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass
+
+from django.db.models import F, FilteredRelation, Q, QuerySet, Sum
+
+from accounts.models import User
+from hosts.selectors import hosts_taking_work
+from jobs.errors import JobNotFound
+from jobs.models import Job, JobEvent
+from jobs.states import JobStatus, SandboxState
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+ALIVE = Q(status__in=[JobStatus.RUNNING, JobStatus.SLEEPING]) | ~Q(sandbox=SandboxState.NONE)
+
+
+def job_get(actor: User, reference: str) -> Job:
+    """The actor's job of this id or name. Of several jobs with the name: one that is alive, then the
+    newest. Raises JobNotFound alike for what is missing and for what is somebody else's."""
+    jobs = _jobs(actor)
+    job = None
+    if (job_id := _uuid(reference)) is not None:
+        job = jobs.filter(pk=job_id).first()
+    if job is None and NAME.fullmatch(reference):
+        named = jobs.filter(name=reference).order_by("-created_at")
+        job = named.filter(ALIVE).first() or named.first()
+    if job is None:
+        raise JobNotFound
+    return job
+
+
+def job_list(actor: User, *, status: str = "", text: str = "") -> QuerySet[Job]:
+    """The actor's jobs, newest first; `text` is part of a name or the beginning of an id."""
+    jobs = _jobs(actor).order_by("-created_at", "-pk")
+    if status:
+        jobs = jobs.filter(status=status)
+    if text:
+        jobs = jobs.filter(Q(name__icontains=text) | Q(pk__startswith=text))
+    return jobs
+
+
+def job_events(job: Job) -> QuerySet[JobEvent]:
+    """What happened to the job, in order."""
+    return JobEvent.objects.filter(job_id=job.pk).order_by("pk")
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The room of all hosts that take work."""
+
+    total: int
+    busy: int
+
+
+def pool() -> Pool:
+    sums = hosts_taking_work().aggregate(total=Sum("capacity_sandboxes"), busy=Sum("used_sandboxes"))
+    return Pool(sums["total"] or 0, sums["busy"] or 0)
+
+
+def _jobs(actor: User) -> QuerySet[Job]:
+    """Jobs with what their wire form needs: `job.current` is the lease of the present attempt, with
+    its host, or None. Scripts are large and not part of it."""
+    current = FilteredRelation("leases", condition=Q(leases__epoch=F("attempt")))
+    jobs = Job.objects.filter(owner=actor).annotate(current=current)
+    jobs = jobs.select_related("current__host")  # type: ignore[misc]  # the plugin overlooks annotations
+    return jobs.defer("script", "environment")
+
+
+def _uuid(text: str) -> uuid.UUID | None:
+    """The id that `text` is, in the canonical form that we give out."""
+    try:
+        found = uuid.UUID(text)
+    except ValueError:
+        return None
+    return found if str(found) == text.lower() else None
