@@ -159,9 +159,10 @@ def _escape(text: str) -> str:
 
 
 def _quote(key: str, value: str) -> str:
-    if '"' in value or "\n" in value:
+    """Supervisor's format has no escapes: what it would read differently is refused, loudly."""
+    if any(odd in value for odd in ('"', "\n", " ;")) or value != value.strip("'"):
         raise SetupError(
-            f"{key} holds a double quote or a line break", "supervisor cannot pass such a value on"
+            f"supervisor cannot pass on the value of {key}", 'avoid ", line breaks, " ;" and outer \''
         )
     return _escape(value)
 
