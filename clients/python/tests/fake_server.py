@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 TOKEN = "mags_test-token"
 CREATED_AT = "2026-11-23T07:30:00.123Z"
+TOKEN_ROW = {"id": 1, "name": "laptop", "prefix": "mags_abcd", "token": "mags_abcdef", "expires_at": None}
 STREAMS = {1: "stdout", 2: "stderr", 3: "platform"}
 
 
@@ -45,7 +46,7 @@ class FakeJob:
             self.changed.notify_all()
 
     def finish(
-        self, exit_code: int | None = 0, *, status: str = "completed", reason: str = "", message: str = ""
+        self, exit_code: int | None = 0, status: str = "completed", *, reason: str = "", message: str = ""
     ) -> None:
         with self.changed:
             if self.status in ("completed", "error"):
@@ -209,6 +210,9 @@ class Handler(BaseHTTPRequestHandler):
         ("GET", r"/mags-jobs/([^/]+)/logs", "logs"),
         ("POST", r"/mags-jobs/([^/]+)/stop", "stop"),
         ("GET", r"/auth/me", "me"),
+        ("GET", r"/auth/tokens", "tokens"),
+        ("POST", r"/auth/tokens", "new_token"),
+        ("DELETE", r"/auth/tokens/1", "revoke_token"),
     )
 
     def setup(self) -> None:
@@ -237,7 +241,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         self.route(parts.path)
 
-    do_POST = do_PATCH = do_GET  # noqa: N815 - the names that http.server calls
+    do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the names that http.server calls
 
     def route(self, path: str) -> None:
         for method, pattern, name in self.ROUTES:
@@ -327,9 +331,19 @@ class Handler(BaseHTTPRequestHandler):
 
     def stop(self, job: FakeJob) -> None:
         job.finish(143, reason="stopped")
-        if job.process:
+        if job.process and job.process.poll() is None:
             os.killpg(job.process.pid, signal.SIGKILL)
         self.answer({"request_id": job.id, "status": job.status})
+
+    def tokens(self) -> None:
+        listed = {name: value for name, value in TOKEN_ROW.items() if name != "token"}
+        self.answer({"tokens": [listed], "total": 1, "page": 1, "page_size": 20})
+
+    def new_token(self) -> None:
+        self.answer({**TOKEN_ROW, **json.loads(self.body)}, 201)
+
+    def revoke_token(self) -> None:
+        self.send(204, b"")
 
     def me(self) -> None:
         self.answer({"email": "you@example.org", "name": "You"})

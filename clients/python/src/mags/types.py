@@ -25,16 +25,25 @@ class Job(TypedDict, total=False):
 
     request_id: str
     id: str
-    name: str
+    name: str | None
     status: str
-    reason: str
-    message: str
+    reason: str | None
+    message: str | None
     exit_code: int | None
     vm_id: str | None
     script_duration_ms: int | None
     created_at: str
     started_at: str | None
     finished_at: str | None
+    stop_requested_at: str | None
+    attempt: int
+    revision: int
+    vcpus: int
+    memory_mb: int
+    disk_gb: int
+    timeout: int | None
+    retries: int
+    log_bytes: int
     host: str | None
     isolation: str | None
     sandbox: str
@@ -70,8 +79,7 @@ class LogEnd(TypedDict, total=False):
     """How a job ended; sent with the page that completes its output."""
 
     status: str
-    reason: str
-    message: str
+    reason: str | None
     exit_code: int | None
 
 
@@ -79,6 +87,7 @@ class LogPage(TypedDict, total=False):
     logs: list[LogEntry]
     next_offset: int
     truncated_bytes: int
+    expired: bool
     end: LogEnd | None
 
 

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 API = "/api/v1"
-# Answers that say "not now": another try may well succeed, and every call we make can be repeated
-# (creating ones carry an Idempotency-Key).
+# Answers that say "not now": another try may well succeed.
 RETRY_STATUSES = frozenset({429, 502, 503, 504})
 BACKOFF_FIRST_S = 0.2
 BACKOFF_CAP_S = 5.0  # 0.2, 0.4, 0.8 ... 5: a server that restarts in 3 s is found again within 2 s
+PAGE_ENTRIES = 10_000  # of a job's output in one answer; the server ends a page at 1 MiB anyway
 ERROR_TEXT_LIMIT = 500  # characters of an error page that is no JSON
 
 
@@ -35,6 +35,7 @@ class Request:
     body: Mapping[str, Any] | None = None
     wait_s: float = 0.0
     idempotency_key: str = ""
+    is_repeatable: bool = True  # False: a second try could do the thing twice
 
     def target(self) -> str:
         query = {name: value for name, value in self.query.items() if value is not None}
@@ -122,9 +123,7 @@ def _error_of(
 
 def retry_delay(error: MagsError, attempt: int, retry_after: str | None) -> float | None:
     """Seconds to wait before the next try (`attempt` counts from 0), None when it would be in vain."""
-    if error.status is not None and error.status not in RETRY_STATUSES:
-        return None
-    if error.status is None and not error.retryable:
+    if not (error.status in RETRY_STATUSES if error.status else error.retryable):
         return None
     ceiling = min(BACKOFF_CAP_S, BACKOFF_FIRST_S * 2**attempt)
     delay = random.uniform(ceiling / 2, ceiling)  # noqa: S311 - spreads clients, guards nothing

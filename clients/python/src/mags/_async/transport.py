@@ -52,7 +52,7 @@ class AsyncTransport:
                 if attempt == 0:  # a long poll that broke after 30 s of quiet has all its patience left
                     give_up_at += time.monotonic() - sent_at
                 delay_s = wire.retry_delay(error, attempt, retry_after)
-                if delay_s is None or time.monotonic() + delay_s > give_up_at:
+                if delay_s is None or not request.is_repeatable or time.monotonic() + delay_s > give_up_at:
                     raise
                 if self._on_retry:
                     self._on_retry(error, delay_s)

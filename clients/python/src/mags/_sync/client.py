@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from mags import config, wire
@@ -11,7 +12,7 @@ from mags._sync.transport import Transport
 from mags.errors import MagsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from typing_extensions import Self
@@ -70,8 +71,17 @@ class Mags:
         script: str,
         *,
         name: str | None = None,
+        workspace_id: str | None = None,
+        base_workspace_id: str | None = None,
+        persistent: bool = False,
+        no_sleep: bool = False,
+        ephemeral: bool = False,
+        startup_command: str | None = None,
         environment: Mapping[str, str] | None = None,
+        file_ids: Sequence[str] | None = None,
         disk_gb: int | None = None,
+        no_sync: bool = False,
+        rootfs_type: str | None = None,
         memory_mb: int | None = None,
         vcpus: int | None = None,
         timeout_s: int | None = None,
@@ -79,12 +89,25 @@ class Mags:
     ) -> Submitted:
         """Submit a script and return at once, with its `request_id`.
 
-        `timeout_s` ends the script, `retries` lets it start again when it failed.
+        `timeout_s` ends the script; `retries` starts it anew when it could not come to its end.
+        `ephemeral` keeps nothing. What the server cannot do yet, it refuses (`not_available`).
         """
+        if ephemeral and (workspace_id or persistent):
+            raise MagsError(
+                "ephemeral keeps nothing: leave out workspace_id and persistent.", code="bad_argument"
+            )
         options = {
             "name": name,
+            "workspace_id": workspace_id,
+            "base_workspace_id": base_workspace_id,
+            "persistent": persistent or None,
+            "no_sleep": no_sleep or None,
+            "startup_command": startup_command,
             "environment": None if environment is None else dict(environment),
+            "file_ids": None if file_ids is None else list(file_ids),
             "disk_gb": disk_gb,
+            "no_sync": no_sync or None,
+            "rootfs_type": rootfs_type,
             "memory_mb": memory_mb,
             "vcpus": vcpus,
             "timeout": timeout_s,
@@ -93,15 +116,15 @@ class Mags:
         return cast("Submitted", self._call(wire.submit_request(script, options)))
 
     def run_and_wait(
-        self, script: str, *, timeout: float = 60.0, poll_interval: float = LONG_POLL_S, **options: Any
+        self, script: str, *, timeout: float = 60.0, poll_interval: float = LONG_POLL_S, **run_options: Any
     ) -> RunResult:
         """Submit a script and return when it has ended, with its output and exit code.
 
         `timeout` ends the waiting, not the job. `poll_interval` is the longest that one request
-        waits; the end is seen at once whatever it is. `options` are those of `run`.
+        waits; the end is seen at once whatever it is. `run_options` are those of `run`.
         """
         deadline = time.monotonic() + timeout
-        request_id = (self.run(script, **options))["request_id"]
+        request_id = (self.run(script, **run_options))["request_id"]
         logs: list[LogEntry] = []
         offset = 0
         while True:
@@ -112,7 +135,7 @@ class Mags:
                     code="wait_timed_out",
                     remediation="It goes on: follow it with logs(), or end it with stop().",
                 )
-            page = self.logs(request_id, offset=offset, wait=wait_s)
+            page = self.logs(request_id, offset=offset, limit=wire.PAGE_ENTRIES, wait=wait_s)
             logs += page["logs"]
             offset = page["next_offset"]
             if page.get("end"):
@@ -151,7 +174,7 @@ class Mags:
         """
         end = None
         while end is None:
-            page = self.logs(request_id, offset=offset, wait=LONG_POLL_S)
+            page = self.logs(request_id, offset=offset, limit=wire.PAGE_ENTRIES, wait=LONG_POLL_S)
             yield from page["logs"]
             offset, end = page["next_offset"], page.get("end")
 
@@ -175,9 +198,18 @@ class Mags:
         """Stop a job; one that has ended already stays as it is."""
         return self._call(wire.Request("POST", wire.job_path(name_or_id, "stop")))
 
-    def update_job(self, request_id: str, *, name: str) -> Job:
-        """Give a job another name."""
-        request = wire.Request("PATCH", wire.job_path(request_id), body={"name": name})
+    def update_job(
+        self,
+        request_id: str,
+        *,
+        startup_command: str | None = None,
+        no_sleep: bool | None = None,
+        name: str | None = None,
+    ) -> Job:
+        """Change what is given: another name, or how a persistent job sleeps and wakes."""
+        given = {"startup_command": startup_command, "no_sleep": no_sleep, "name": name}
+        body = {key: value for key, value in given.items() if value is not None}
+        request = wire.Request("PATCH", wire.job_path(request_id), body=body)
         return cast("Job", self._call(request))
 
     # --- the account --------------------------------------------------------------------------
@@ -185,6 +217,20 @@ class Mags:
     def whoami(self) -> dict[str, Any]:
         """Who the token belongs to."""
         return self._call(wire.Request("GET", "/auth/me"))
+
+    def token_list(self, *, page: int = 1, page_size: int = 20) -> dict[str, Any]:
+        """Your tokens without their text: `{"tokens": [...], "total": N, ...}`."""
+        return self._call(wire.Request("GET", "/auth/tokens", query={"page": page, "page_size": page_size}))
+
+    def token_create(self, name: str, *, expires_at: datetime | str | None = None) -> dict[str, Any]:
+        """Make a token. Its text is under `token` in this answer and nowhere else."""
+        until = expires_at.isoformat() if isinstance(expires_at, datetime) else expires_at
+        body = {"name": name, "expires_at": until}
+        return self._call(wire.Request("POST", "/auth/tokens", body=body, is_repeatable=False))
+
+    def token_revoke(self, token_id: int) -> None:
+        """Refuse a token from now on."""
+        self._call(wire.Request("DELETE", f"/auth/tokens/{token_id:d}"))
 
     def _call(self, request: wire.Request, *, is_following: bool = False) -> dict[str, Any]:
         patience_s = self._reconnect_for_s if is_following else self._retry_for_s

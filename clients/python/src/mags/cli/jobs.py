@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mags import wire
 from mags.cli import terminal
 from mags.cli.connect import connect
 
@@ -49,7 +50,7 @@ def logs(job: str, *, follow: bool, timestamps: bool, as_json: bool) -> int:
 def _stored_pages(client: Mags, job: str) -> Iterator[LogPage]:
     offset = 0
     while True:
-        page = client.logs(job, offset=offset)
+        page = client.logs(job, offset=offset, limit=wire.PAGE_ENTRIES)
         yield page
         if page["next_offset"] == offset or page.get("end"):
             return

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from mags.types import Job, JobList
 
+WIDE = 110  # columns of a terminal in which a name and an id fit side by side
 COLUMNS = ("ID", "NAME", "STATUS", "REASON", "EXIT", "CREATED", "DURATION_MS")
 
 
@@ -37,25 +38,27 @@ def show(answer: JobList) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    table.add_column("Name", no_wrap=True, max_width=28, overflow="ellipsis")
-    table.add_column("Status", no_wrap=True)
-    table.add_column("Exit", justify="right", no_wrap=True)
-    table.add_column("Created", no_wrap=True)
-    table.add_column("Took", justify="right", no_wrap=True)
-    table.add_column("Id", no_wrap=True, min_width=36, style="dim")
+    console = Console(highlight=False)
+    is_wide = console.width >= WIDE
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    table.add_column("Name" if is_wide else "Job", no_wrap=True, overflow="ellipsis")
+    for heading, side in (("Status", "left"), ("Exit", "right"), ("Created", "left"), ("Took", "right")):
+        table.add_column(heading, justify=side, no_wrap=True)  # type: ignore[arg-type]
+    if is_wide:
+        table.add_column("Id", no_wrap=True, style="dim")
     for job in answer["jobs"]:
         word, colour = card.state(job)
         exit_code = job.get("exit_code")
-        table.add_row(
-            Text(printable(job.get("name") or "-")),
+        # Where there is no room for both, what every command takes: the name, else the id.
+        name = job.get("name") or ("" if is_wide else job["request_id"])
+        cells = [
+            Text(printable(name)),
             Text(f"{card.DOT} {printable(word)}", style=colour),
             Text("" if exit_code is None else str(exit_code), style="red" if exit_code else ""),
             Text(card.ago(job.get("created_at"))),
             Text(card.duration(job.get("script_duration_ms"))),
-            Text(printable(job["request_id"])),
-        )
-    console = Console(highlight=False)
+        ]
+        table.add_row(*cells, *([Text(printable(job["request_id"]))] if is_wide else []))
     console.print(table)
     shown = len(answer["jobs"])
     if answer["total"] > shown:

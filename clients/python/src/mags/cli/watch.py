@@ -161,7 +161,9 @@ class Watch:
         while True:
             try:
                 with self._interrupts.waiting():
-                    page = self._client.logs(self._job, offset=self._offset, wait=wait_s)
+                    page = self._client.logs(
+                        self._job, offset=self._offset, limit=wire.PAGE_ENTRIES, wait=wait_s
+                    )
                     if not (page["logs"] or page.get("end") or self._has_started):
                         self._tell_why_it_waits(self._client.status(self._job))
             except Interrupted:
@@ -211,6 +213,6 @@ class Watch:
                 return self._interrupts.exit_code if self._is_stopping else code
             return code
         sentence = REASONS.get(reason, reason or "the job failed")
-        detail = end.get("message") or ""
+        detail = self._client.status(self._job).get("message") or ""
         self._output.note(f"{sentence} ({detail})" if detail and detail != sentence else sentence)
         return EXIT_FAILED

@@ -1,0 +1,3 @@
+from mags.cli import main
+
+main()
