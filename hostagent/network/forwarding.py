@@ -1,4 +1,4 @@
-"""Routing between the sandboxes and the world: switched on as narrowly as the kernel allows, put back afterwards.
+"""Routing between the sandboxes and the world: on as narrowly as the kernel allows, put back afterwards.
 
 IPv4 forwards by the interface a packet came in on; IPv6 does so since Linux 6.17 and knew only a switch for
 the whole machine before. Where the machine forwards already, nothing is touched.

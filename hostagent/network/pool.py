@@ -69,8 +69,8 @@ class NetworkPool:
             self._returned.put_nowait(slot)
 
     async def close(self, *, everything: bool) -> None:
-        """Let go of the pool; running sandboxes keep their networks. `everything` (also without `open`): remove
-        all that any agent of this instance ever made, and put forwarding back."""
+        """Let go of the pool; running sandboxes keep their networks. `everything` (also without `open`):
+        remove all that any agent of this instance ever made, and put forwarding back."""
         if self._renewer is not None:
             self._renewer.cancel()
             await asyncio.gather(self._renewer, return_exceptions=True)
@@ -123,7 +123,8 @@ class NetworkPool:
         return made.make(index for index in range(count) if index not in self._taken)
 
     def _remake(self, slots: list[NetworkSlot]) -> list[NetworkSlot]:
-        assert self._wiring is not None
+        if self._wiring is None:
+            raise DriverError("the network pool is closed")
         self._wiring.unmake(slots)
         return self._wiring.make(slot.index for slot in slots)
 

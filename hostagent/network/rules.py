@@ -1,4 +1,4 @@
-"""The firewall: one nftables table for one agent, made once for all its slots, so that a start costs no nft call.
+"""The firewall: one nftables table for one agent, made once for all its slots. A start costs no nft call.
 
 Slots are told apart by interface name. A packet of a sandbox passes `guard` (is its source its own?), then
 `local` (to this machine) or `leave` (to anywhere else). What is not allowed is refused at once, not dropped:
@@ -63,7 +63,7 @@ def _body(layout: Layout, policy: Policy) -> str:
 
 def _sets(layout: Layout, policy: Policy) -> str:
     own_networks = [layout.network4, *([layout.network6] if layout.network6 else [])]
-    denied = [*policy.denied, *own_networks]
+    denied: list[IPv4Network | IPv6Network] = [*policy.denied, *own_networks]
     slots = [layout.slot(index) for index in policy.indices]
     return "".join(
         (
@@ -131,8 +131,8 @@ def _local(own: str) -> str:
 
 
 def _forward(own: str) -> str:
-    """The last rules: where we had to switch forwarding on, this machine stays what it was for its neighbours,
-    no router. Connections that somebody publishes (dnat) pass."""
+    """The last rules: where we had to switch forwarding on, this machine stays no router for its neighbours.
+    Connections that somebody publishes (dnat) pass."""
     return _chain(
         "forward",
         [
