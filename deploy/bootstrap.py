@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deploy.errors import SetupError
-from deploy.progress import step
+from deploy.layout import load
+from deploy.processes import agent_environment
+from deploy.progress import say, step
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -45,7 +47,11 @@ def prepare(*, is_dev: bool) -> None:
 def check_host() -> None:
     """What no package can mend (kernel, rights, disk), looked at before anything is changed."""
     doctor = [sys.executable, "-m", "hostagent.doctor", "--before-install"]
-    if subprocess.run(doctor, cwd=ROOT, check=False).returncode:
+    environ = {**os.environ, **agent_environment(load())}
+    done = subprocess.run(doctor, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode or not VENV_PYTHON.exists():  # the first time all of it, then only what is wrong
+        say(done.stdout, end="")
+    if done.returncode:
         raise SetupError(
             "this machine cannot run sandboxes as it is",
             "the lines above say what is missing and how to get it",
