@@ -68,7 +68,7 @@ class Bundle:
         )
 
     def read_claim(self) -> Claim | None:
-        """None where there is nothing, or the agent died while it wrote: then nothing else was made either."""
+        """None where there is nothing, or the agent died as it wrote: then nothing else was made either."""
         try:
             values = json.loads((self.path / CLAIM).read_text())
             return Claim(int(values["slot_index"]), Path(values["lower"]))
@@ -92,7 +92,7 @@ class Bundle:
 
     def _file(self, name: str, data: bytes, mode: int) -> None:
         fd = os.open(self.path / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        with open(fd, "wb") as file:
+        with os.fdopen(fd, "wb") as file:
             file.write(data)
 
     def mark_created(self) -> None:
@@ -128,7 +128,7 @@ class Bundle:
         return used + DISK_FULL_SLACK_BYTES >= limit
 
     def remove(self) -> list[int]:
-        """Delete everything, the claim last. Answers the ids of the deleted subvolumes: their qgroups can follow."""
+        """Delete everything, the claim last. Answers the ids of the subvolumes: their qgroups can go too."""
         gone = []
         for subvolume in (self.upper, self.spool.parent):
             if btrfs.is_subvolume(subvolume):

@@ -1,8 +1,9 @@
 """Sandboxes from an OCI runtime (crun by default) and conmon, on btrfs and overlay.
 
-What a sandbox is made of, in the order it is made: a network slot, a claim on disk (`bundle`), two subvolumes, a
-cgroup for its conmon, an overlay mount in the launcher's private namespace, the container. `destroy` removes all of
-it from any state: it is the undo of a `create` that failed half-way as well as of one whose agent was killed.
+What a sandbox is made of, in the order it is made: a network slot, a claim on disk (`bundle`), two
+subvolumes, a cgroup for its conmon, an overlay mount in the launcher's private namespace, the container.
+`destroy` removes all of it from any state: it is the undo of a `create` that failed half-way as well as of
+one whose agent was killed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import contextlib
 import os
 import re
 import shutil
-import signal
+import signal as signals
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -51,7 +52,7 @@ class OciDriver:
     """See `hostagent.drivers.base.Driver`."""
 
     def __init__(self, config: Config, *, edit_spec: Callable[[dict[str, Any]], None] | None = None) -> None:
-        """`edit_spec` changes each config.json before it is used: for tests that weaken a sandbox on purpose."""
+        """`edit_spec` changes each config.json before its use: for tests that weaken a sandbox."""
         self.isolation = ISOLATION.get(Path(config.runtime).name, "container")
         self._config = config
         self._edit_spec = edit_spec
@@ -71,7 +72,8 @@ class OciDriver:
         self._fs = await self._slow(self._prepare)
         self._images = TenantImages(self._fs, is_tenant_image=self._config.is_tenant_image)
         self._resolv_conf = "".join(f"nameserver {address}\n" for address in resolvers(self._config))
-        hidden = [] if self._groups.unified is None else [self._groups.unified]
+        # crun takes a unified tree for version 2, and refuses to start where it has no controllers.
+        hidden = [] if self._groups.is_v2 or self._groups.unified is None else [self._groups.unified]
         self._launch = Launch(hidden, self._groups.paths(self._group(LAUNCHER)))
         self._launch.open()
         self._pool = NetworkPool(self._config)
@@ -88,7 +90,13 @@ class OciDriver:
         for directory in (self._run_dir / "roots", self._engine.runtime_root):
             directory.mkdir(mode=0o711, parents=True, exist_ok=True)
         cgroup.make(self._groups, self._group(LAUNCHER))
+        self._favor_moves(True)
         return fs
+
+    def _favor_moves(self, is_favored: bool) -> None:
+        if self._groups.unified is not None:
+            with contextlib.suppress(OSError):  # an older kernel: slower starts
+                cgroup.favor_moves(self._groups.unified, is_favored=is_favored)
 
     async def close(self, *, everything: bool) -> None:
         self._sweeper.cancel()
@@ -102,6 +110,7 @@ class OciDriver:
 
     def _undo_prepare(self) -> None:
         cgroup.remove(self._groups, self._config.instance)
+        self._favor_moves(False)
         close_state(self._config)
         shutil.rmtree(self._run_dir)
         with contextlib.suppress(OSError):
@@ -234,10 +243,10 @@ class OciDriver:
             at_ms=bundle.exit_file.stat().st_mtime_ns // 1_000_000,
         )
 
-    async def signal(self, sandbox_id: str, signum: signal.Signals) -> None:
+    async def signal(self, sandbox_id: str, signum: signals.Signals) -> None:
         await self._slow(self._signal, sandbox_id, signum)
 
-    def _signal(self, sandbox_id: str, signum: signal.Signals) -> None:
+    def _signal(self, sandbox_id: str, signum: signals.Signals) -> None:
         """To the sandbox's init, which passes it on to the script's process group."""
         pid = self._bundle(sandbox_id).init_pid()
         if pid is None:
@@ -245,7 +254,7 @@ class OciDriver:
         with contextlib.suppress(ProcessLookupError), process.pidfd(pid) as fd:
             # Looked up after opening: a number that was given away again is in another cgroup.
             if pid in cgroup.pids(self._groups, self._group(sandbox_id)):
-                signal.pidfd_send_signal(fd, signum)
+                signals.pidfd_send_signal(fd, signum)
 
     async def kill(self, sandbox_id: str) -> None:
         _check_id(sandbox_id)

@@ -1,8 +1,8 @@
 """The system calls a sandbox may make, as data for the OCI runtime (libseccomp).
 
-An allowlist: what is not here answers ENOSYS, which programs take as "old kernel" and fall back from. Calls that an
-administrator's tool would try answer EPERM instead, because people read that message. Foreign architectures
-(also x32) are killed: libseccomp does that for every architecture that is not listed.
+An allowlist: what is not here answers ENOSYS, which programs take as "old kernel" and fall back from. Calls
+that an administrator's tool would try answer EPERM instead, because people read that message. Foreign
+architectures (also x32) are killed: libseccomp does that for every architecture that is not listed.
 """
 
 from __future__ import annotations
@@ -19,44 +19,45 @@ LOW32 = 0xFFFF_FFFF  # the kernel looks at 32 bits of many arguments, so a rule 
 ARCHITECTURES = {"x86_64": "SCMP_ARCH_X86_64", "aarch64": "SCMP_ARCH_AARCH64"}
 
 ALLOWED = """
-accept accept4 access alarm arch_prctl bind brk capget capset chdir chmod chown chroot clock_getres clock_gettime
-clock_nanosleep close close_range connect copy_file_range creat dup dup2 dup3
-epoll_create epoll_create1 epoll_ctl epoll_pwait epoll_pwait2 epoll_wait eventfd eventfd2
-execve execveat exit exit_group faccessat faccessat2 fadvise64 fallocate fchdir fchmod fchmodat fchown fchownat
-fcntl fdatasync fgetxattr flistxattr flock fork fremovexattr fsetxattr fstat fstatfs fsync ftruncate futex
-futex_waitv futimesat get_robust_list get_thread_area getcpu getcwd getdents getdents64 getegid geteuid getgid
-getgroups getitimer getpeername getpgid getpgrp getpid getppid getpriority getrandom getresgid getresuid getrlimit
-getrusage getsid getsockname getsockopt gettid gettimeofday getuid getxattr
-inotify_add_watch inotify_init inotify_init1 inotify_rm_watch
-io_cancel io_destroy io_getevents io_pgetevents io_setup io_submit ioprio_get ioprio_set kill
-landlock_add_rule landlock_create_ruleset landlock_restrict_self lchown lgetxattr link linkat listen listxattr
-llistxattr lremovexattr lseek lsetxattr lstat madvise membarrier memfd_create mincore mkdir mkdirat mknod mknodat
-mlock mlock2 mlockall mmap mprotect mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedsend mq_unlink mremap
-msgctl msgget msgrcv msgsnd msync munlock munlockall munmap name_to_handle_at nanosleep newfstatat open openat
-openat2 pause pidfd_open pidfd_send_signal pipe pipe2 pkey_alloc pkey_free pkey_mprotect poll ppoll prctl pread64
+accept accept4 access alarm arch_prctl bind brk capget capset chdir chmod chown chroot clock_getres
+clock_gettime clock_nanosleep close close_range connect copy_file_range creat dup dup2 dup3 epoll_create
+epoll_create1 epoll_ctl epoll_pwait epoll_pwait2 epoll_wait eventfd eventfd2 execve execveat exit
+exit_group faccessat faccessat2 fadvise64 fallocate fchdir fchmod fchmodat fchown fchownat fcntl
+fdatasync fgetxattr flistxattr flock fork fremovexattr fsetxattr fstat fstatfs fsync ftruncate futex
+futex_waitv futimesat get_robust_list get_thread_area getcpu getcwd getdents getdents64 getegid geteuid
+getgid getgroups getitimer getpeername getpgid getpgrp getpid getppid getpriority getrandom getresgid
+getresuid getrlimit getrusage getsid getsockname getsockopt gettid gettimeofday getuid getxattr
+inotify_add_watch inotify_init inotify_init1 inotify_rm_watch io_cancel io_destroy io_getevents
+io_pgetevents io_setup io_submit ioprio_get ioprio_set kill landlock_add_rule landlock_create_ruleset
+landlock_restrict_self lchown lgetxattr link linkat listen listxattr llistxattr lremovexattr lseek
+lsetxattr lstat madvise membarrier memfd_create mincore mkdir mkdirat mknod mknodat mlock mlock2 mlockall
+mmap mprotect mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedsend mq_unlink mremap msgctl msgget
+msgrcv msgsnd msync munlock munlockall munmap name_to_handle_at nanosleep newfstatat open openat openat2
+pause pidfd_open pidfd_send_signal pipe pipe2 pkey_alloc pkey_free pkey_mprotect poll ppoll prctl pread64
 preadv preadv2 prlimit64 process_vm_readv process_vm_writev pselect6 ptrace pwrite64 pwritev pwritev2
-read readahead readlink readlinkat readv recvfrom recvmmsg recvmsg remap_file_pages removexattr rename renameat
-renameat2 restart_syscall rmdir rseq rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn
-rt_sigsuspend rt_sigtimedwait rt_tgsigqueueinfo sched_get_priority_max sched_get_priority_min sched_getaffinity
-sched_getattr sched_getparam sched_getscheduler sched_rr_get_interval sched_setaffinity sched_setattr
-sched_setparam sched_setscheduler sched_yield seccomp select semctl semget semop semtimedop sendfile sendmmsg
-sendmsg sendto set_robust_list set_thread_area set_tid_address setfsgid setfsuid setgid setgroups setitimer setpgid
-setpriority setregid setresgid setresuid setreuid setrlimit setsid setsockopt setuid setxattr shmat shmctl shmdt
-shmget shutdown sigaltstack signalfd signalfd4 splice stat statfs statx symlink symlinkat sync sync_file_range syncfs
-sysinfo tee tgkill time timer_create timer_delete timer_getoverrun timer_gettime timer_settime timerfd_create
-timerfd_gettime timerfd_settime times tkill truncate umask uname unlink unlinkat utime utimensat utimes vfork
-vmsplice wait4 waitid write writev
-""".split()
+read readahead readlink readlinkat readv recvfrom recvmmsg recvmsg remap_file_pages removexattr rename
+renameat renameat2 restart_syscall rmdir rseq rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo
+rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_tgsigqueueinfo sched_get_priority_max
+sched_get_priority_min sched_getaffinity sched_getattr sched_getparam sched_getscheduler
+sched_rr_get_interval sched_setaffinity sched_setattr sched_setparam sched_setscheduler sched_yield
+seccomp select semctl semget semop semtimedop sendfile sendmmsg sendmsg sendto set_robust_list
+set_thread_area set_tid_address setfsgid setfsuid setgid setgroups setitimer setpgid setpriority setregid
+setresgid setresuid setreuid setrlimit setsid setsockopt setuid setxattr shmat shmctl shmdt shmget
+shutdown sigaltstack signalfd signalfd4 splice stat statfs statx symlink symlinkat sync sync_file_range
+syncfs sysinfo tee tgkill time timer_create timer_delete timer_getoverrun timer_gettime timer_settime
+timerfd_create timerfd_gettime timerfd_settime times tkill truncate umask uname unlink unlinkat utime
+utimensat utimes vfork vmsplice wait4 waitid write writev
+""".split()  # noqa: SIM905 - readable
 
 REFUSED = """
-acct adjtimex bpf clock_adjtime clock_settime delete_module fanotify_init finit_module fsconfig fsmount fsopen fspick
-init_module ioperm iopl kexec_file_load kexec_load mount mount_setattr move_mount open_by_handle_at open_tree
-perf_event_open pidfd_getfd pivot_root quotactl quotactl_fd reboot setdomainname sethostname setns settimeofday
-swapoff swapon syslog umount umount2 vhangup
-""".split()
+acct adjtimex bpf clock_adjtime clock_settime delete_module fanotify_init finit_module fsconfig fsmount
+fsopen fspick init_module ioperm iopl kexec_file_load kexec_load mount mount_setattr move_mount
+open_by_handle_at open_tree perf_event_open pidfd_getfd pivot_root quotactl quotactl_fd reboot
+setdomainname sethostname setns settimeofday swapoff swapon syslog umount umount2 vhangup
+""".split()  # noqa: SIM905 - readable
 
-# New namespaces: mount, cgroup, uts, ipc, user, pid, net. CLONE_NEWTIME exists for unshare only: for clone the same
-# bit is part of the exit signal. clone3 hides its flags behind a pointer, so it stays ENOSYS and libc uses clone.
+# New namespaces: mount, cgroup, uts, ipc, user, pid, net. CLONE_NEWTIME exists for unshare only: for clone
+# the bit is part of the exit signal. clone3 hides its flags behind a pointer: it stays ENOSYS, libc uses clone.
 CLONE_NEW = 0x7E02_0000
 CLONE_NEWTIME = 0x80
 
@@ -142,9 +143,10 @@ def _bits(value: int) -> Iterable[int]:
 def _all_but(values: Iterable[int]) -> list[tuple[int, int]]:
     """Masked comparisons that together match every 32-bit number except `values`.
 
-    libseccomp can neither say "none of these" in one rule nor carve an exception out of an unconditional one (the
-    exception is silently ignored), and "not equal" compares 64 bits where the kernel reads 32: adding 1 << 32
-    would walk past it. So: for each way to leave the paths of `values` in the tree of bits, one comparison.
+    libseccomp can neither say "none of these" in one rule nor carve an exception out of an unconditional one
+    (the exception is silently ignored), and "not equal" compares 64 bits where the kernel reads 32: adding
+    1 << 32 would walk past it. So: one comparison for each way to leave the paths of `values` in the tree of
+    bits.
     """
     found: list[tuple[int, int]] = []
     mask, prefixes = 0, {0}

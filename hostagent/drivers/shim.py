@@ -1,4 +1,4 @@
-"""conmon: the process that owns a sandbox's pipes, its output spool and its exit file, whatever happens to us."""
+"""conmon: the process that owns a sandbox's pipes, output spool and exit file, whatever happens to us."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GATE_FD = 4
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """The programs that make containers, and where the runtime keeps its state (memory: gone with the machine's boot)."""
+    """The programs that make containers, and where the runtime keeps its state (lost at boot)."""
 
     runtime: Path
     conmon: Path
@@ -46,7 +46,7 @@ def _program(name: str, setting: str) -> Path:
 
 
 async def create(launch: Launch, engine: Engine, bundle: Bundle, group: Path) -> None:
-    """Start conmon in the cgroup directory `group`, and with it the container, up to its waiting first process."""
+    """Start conmon in the cgroup directory `group` and, below it, the container up to its waiting init."""
     reader, writer = os.pipe2(os.O_CLOEXEC)
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     try:
@@ -72,7 +72,7 @@ def argv(engine: Engine, bundle: Bundle) -> list[str]:
     return [
         *(str(engine.conmon), "--api-version", "1", "--sync", "--cid", sandbox_id, "--cuuid", sandbox_id),
         *("--name", sandbox_id, "--bundle", path, "--full-attach", "--container-pidfile", f"{path}/pid"),
-        # Not synced at the end: the page cache outlives every process, and after a crash of the machine the job is lost.
+        # Not synced at the end: the page cache outlives every process, and a crash of the machine ends the job.
         *("--log-path", f"k8s-file:{bundle.spool}", "--no-sync-log", "--log-level", "error"),
         *("--exit-dir", str(bundle.fs.exits)),
         *("--runtime", str(engine.runtime), "--runtime-arg", f"--root={engine.runtime_root}"),
@@ -84,7 +84,7 @@ async def _read(fd: int) -> bytes:
     loop = asyncio.get_running_loop()
     stream = asyncio.StreamReader(limit=MESSAGE_BYTES)
     protocol = asyncio.StreamReaderProtocol(stream)
-    transport, _ = await loop.connect_read_pipe(lambda: protocol, open(fd, "rb", buffering=0))  # noqa: SIM115
+    transport, _ = await loop.connect_read_pipe(lambda: protocol, os.fdopen(fd, "rb", buffering=0))
     try:
         with contextlib.suppress(ValueError):  # a longer line than we care to read
             return await stream.readline()

@@ -1,12 +1,13 @@
 """The agent's btrfs: images, tenants' copies of them, sandboxes. Found where it is, or made in a sparse file.
 
-    images/<name>            subvolume, read-only: a platform root file system (`hostagent.images` builds them)
+    images/<name>            subvolume: a platform root file system (`hostagent.images` builds them)
     tenants/<tenant>/<name>.<subvolume id>     read-only snapshot of an image
     sandboxes/<id>/          one sandbox; `hostagent.drivers.bundle` knows what is in it
     exits/<id>               exit code, written by conmon
 
-Quotas are on: every subvolume is accounted and can be limited. Each commit then looks up who refers to the changed
-extents, which costs some CPU and metadata space: the sparse file must not be smaller than a few GiB.
+Quotas are on: every subvolume is accounted and can be limited. Each commit then looks up who refers to the
+changed extents, which costs CPU and metadata, and btrfs sets about 1 GiB aside for metadata as it fills: the
+sparse file must not be smaller than a few GiB.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class StateFs:
 
 
 def open_state(config: Config) -> StateFs:
-    """Mount or find the state file system. Repeatable, also by another process: the mount outlives its maker."""
+    """Mount or find the state file system. Repeatable, by any process: the mount outlives its maker."""
     state_dir = config.state_dir.resolve()
     fs = StateFs(state_dir / "fs")
     try:

@@ -1,4 +1,4 @@
-"""A tenant's own read-only snapshots of images: sandboxes of two tenants never share a page of the page cache."""
+"""A tenant's own read-only snapshots of images: sandboxes of two tenants share no page of the page cache."""
 
 from __future__ import annotations
 

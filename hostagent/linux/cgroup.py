@@ -14,6 +14,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from hostagent.linux import mount
+
 CPU_PERIOD_US = 100_000
 KILL_TIMEOUT_S = 10.0
 REMOVE_TIMEOUT_S = 5.0
@@ -26,7 +28,7 @@ class Cgroups:
 
     is_v2: bool
     roots: dict[str, Path]  # v1: controller -> mount point; v2: "" -> mount point
-    unified: Path | None = None  # hybrid hosts: the mount crun trips over
+    unified: Path | None = None  # version 2's mount, which has no controllers on hybrid hosts
 
     def hierarchies(self) -> list[Path]:
         return sorted(set(self.roots.values()))
@@ -53,12 +55,36 @@ def detect(mountinfo: Path = Path("/proc/self/mountinfo")) -> Cgroups:
             for option in options.split(","):
                 roots[option] = mount_point
     if unified == ROOT:
-        return Cgroups(is_v2=True, roots={"": unified})
+        return Cgroups(is_v2=True, roots={"": unified}, unified=unified)
     wanted = {"cpu", "memory", "pids", "freezer"}
     if not wanted <= set(roots):
         raise OSError(errno.ENODEV, f"no cgroup hierarchy for {', '.join(sorted(wanted - set(roots)))}")
     keep = {k: v for k, v in roots.items() if k not in ("rw", "ro", "xattr", "clone_children")}
     return Cgroups(is_v2=False, roots=keep, unified=unified)
+
+
+def favor_moves(unified: Path, *, is_favored: bool) -> None:
+    """Move processes between groups in 0.2 ms instead of 8 to 15, on the whole machine (version 1 too).
+
+    Otherwise each move after a pause waits for a grace period of all CPUs, and every sandbox needs two. With
+    it, fork and exit take a little longer: a trade-off that the kernel offers as a mount option (6.0 on)."""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        left, _, right = line.partition(" - ")
+        if left.split()[4] == str(unified):
+            options = set(right.split(" ", 2)[2].split(","))
+    wanted = "favordynmods"
+    if (wanted in options) == is_favored:
+        return
+    fd = mount.fspick(unified)
+    try:
+        # What is not named again is switched off, e.g. systemd's nsdelegate.
+        for option in options - {"rw", "ro", wanted}:
+            mount.fsconfig_flag(fd, option)
+        if is_favored:
+            mount.fsconfig_flag(fd, wanted)
+        mount.fsconfig_reconfigure(fd)
+    finally:
+        os.close(fd)
 
 
 def make(groups: Cgroups, name: str) -> None:
@@ -146,7 +172,7 @@ def oom_kills(groups: Cgroups, name: str) -> int:
 
 
 def kill(groups: Cgroups, name: str, controller: str = "freezer", timeout_s: float = KILL_TIMEOUT_S) -> None:
-    """SIGKILL everything in the group and return when it is empty. Without a freezer, only what does not fork."""
+    """SIGKILL everything in the group and return when it is empty. Other controllers: where nothing forks."""
     deadline = time.monotonic() + timeout_s
     while pids(groups, name, controller):
         with contextlib.ExitStack() as stack:
@@ -164,7 +190,7 @@ def kill(groups: Cgroups, name: str, controller: str = "freezer", timeout_s: flo
 
 
 def _kill_frozen(groups: Cgroups, name: str, stack: contextlib.ExitStack) -> list[int]:
-    """Frozen while the list is read and worked off: nothing in it forks, and no number in it is used again."""
+    """Frozen while the list is read and worked off: nothing forks, and no number is used again."""
     state = groups.path("freezer", name) / "freezer.state"
     state.write_text("FROZEN")
     try:

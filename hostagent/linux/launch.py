@@ -46,13 +46,13 @@ class Launch:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                start_new_session=True,  # outlives a stop of the agent's process group: it must not cut a launch short
+                start_new_session=True,  # a stop of the agent's process group must not cut a launch short
             )
         for group in self._cgroups:  # what it starts is neither stopped nor limited with the agent
             (group / "cgroup.procs").write_text(str(self._child.pid))
         ours.setblocking(False)
         self._socket = ours
-        asyncio.get_running_loop().add_reader(ours.fileno(), self._read)
+        asyncio.get_running_loop().add_reader(ours.fileno(), self._read, ours)
 
     def close(self) -> None:
         """End the launcher; what it started lives on."""
@@ -83,7 +83,7 @@ class Launch:
         return int(await self._spawn(argv, fds, env, cgroups, is_awaited=False))
 
     async def run(self, argv: Sequence[str]) -> tuple[int, bytes]:
-        """Run a program to its end; answers its exit code (-n: signal n) and what it wrote to stdout and stderr."""
+        """Run a program to its end; answers its exit code (-n: signal n) and what it wrote."""
         output = os.memfd_create("output", os.MFD_CLOEXEC)
         null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -111,7 +111,6 @@ class Launch:
 
     async def _call(self, call: str, fds: Sequence[int] = (), **values: Any) -> Any:
         self.open()
-        assert self._socket is not None
         self._last += 1
         number = self._last
         data = json.dumps({"id": number, "call": call, **values}).encode()
@@ -141,15 +140,11 @@ class Launch:
             else:
                 return
 
-    def _read(self) -> None:
-        assert self._socket is not None
+    def _read(self, ours: socket.socket) -> None:
         with contextlib.suppress(BlockingIOError):
-            while True:
-                data = self._socket.recv(REQUEST_BYTES)
-                if not data:
-                    self._lost("died")
-                    return
+            while data := ours.recv(REQUEST_BYTES):
                 self._answered(json.loads(data))
+            self._lost("died")
 
     def _answered(self, message: dict[str, Any]) -> None:
         future = self._waiting.get(message["id"])

@@ -1,8 +1,9 @@
 """The launcher: one single-threaded process that mounts root file systems and starts programs for the agent.
 
-Why a process of its own: it lives in a private mount namespace (a sandbox's mounts are seen by nobody else, and
-vanish with it), it changes its fsuid and securebits, which no thread of an event loop may, and forks without one.
-Requests are JSON on a SOCK_SEQPACKET pair, one at a time. The agent's death is the end of the socket, and its own.
+Why a process of its own: it lives in a private mount namespace (a sandbox's mounts are seen by nobody else,
+and vanish with it), it changes its fsuid and securebits, and it forks, which an event loop with threads must
+not. Requests are JSON on a SOCK_SEQPACKET pair, one at a time. When the agent dies the socket ends, and so
+does the launcher.
 
 Started by `hostagent.linux.launch` as `python -m hostagent.linux.launcher <fd> <mounts to hide>...`.
 """
@@ -47,8 +48,8 @@ def main() -> None:
 
 
 def _protect(device: Path) -> None:
-    """Make a device's node unchangeable here. crun 1.8.1 gives its stdin, which conmon opened from /dev/null, to the
-    sandbox's root: without this the host's own node would belong to whatever sandbox started last."""
+    """Make a device's node unchangeable here. crun 1.8.1 gives its stdin, which conmon opened from /dev/null,
+    to the sandbox's root: without this the host's node would belong to the sandbox that started last."""
     fd = mount.open_tree_clone(device)
     try:
         mount.mount_setattr(fd, mount.MOUNT_ATTR_RDONLY)
@@ -73,11 +74,11 @@ class Launcher:
         signal.signal(signal.SIGCHLD, lambda _signum, _frame: None)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         while True:
-            ready, _, _ = select.select([self._agent, woken], [], [])
+            ready, _, _ = select.select([self._agent.fileno(), woken], [], [])
             if woken in ready:
                 os.read(woken, 4096)
                 self._reap()
-            if self._agent in ready and not self._serve():
+            if self._agent.fileno() in ready and not self._serve():
                 return
 
     def _serve(self) -> bool:
@@ -218,14 +219,14 @@ def _overlay(layers: Path, target: Path, base: int, options: list[str]) -> None:
     try:
         for key, value in OVERLAY_OPTIONS.items():
             mount.fsconfig_string(context, key, value)
-        # Attached paths, not descriptors: kernels before 6.13 take no others. We made them, so no ":" or "," in them.
+        # Attached paths: kernels before 6.13 take no descriptors. We made them, so no ":" or "," is in them.
         mount.fsconfig_string(context, "lowerdir", str(layers / "lower"))
         mount.fsconfig_string(context, "upperdir", str(layers / "upper/upper"))
         mount.fsconfig_string(context, "workdir", str(layers / "upper/work"))
         for option in options:
             mount.fsconfig_flag(context, option)
-        # As the sandbox's root: the kernel cannot create work/work through the shift as 0 (EOVERFLOW), and the
-        # whole mount would silently be read-only. Securebits keep our capabilities meanwhile.
+        # As the sandbox's root: the kernel cannot create work/work through the shift as 0 (EOVERFLOW), and
+        # the whole mount would silently be read-only. Securebits keep our capabilities meanwhile.
         process.set_fs_ids(base, base)
         try:
             mount.fsconfig_create(context)

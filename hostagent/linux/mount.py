@@ -31,6 +31,8 @@ FSMOUNT_CLOEXEC = 1
 FSCONFIG_SET_FLAG = 0
 FSCONFIG_SET_STRING = 1
 FSCONFIG_CMD_CREATE = 6
+FSCONFIG_CMD_RECONFIGURE = 7
+FSPICK_CLOEXEC = 1
 
 MOUNT_ATTR_RDONLY = 0x1
 MOUNT_ATTR_NOSUID = 0x2
@@ -96,6 +98,15 @@ def fsconfig_create(fd: int) -> None:
         sc.syscall("fsconfig CMD_CREATE", sc.SYS_FSCONFIG, fd, FSCONFIG_CMD_CREATE, None, None, 0)
     except OSError as error:
         raise OSError(error.errno, f"{error.strerror} ({fscontext_log(fd)})") from error
+
+
+def fspick(path: Path) -> int:
+    """The mounted file system at `path`, to be configured anew."""
+    return sc.syscall(f"fspick {path}", sc.SYS_FSPICK, sc.AT_FDCWD, os.fsencode(path), FSPICK_CLOEXEC)
+
+
+def fsconfig_reconfigure(fd: int) -> None:
+    sc.syscall("fsconfig CMD_RECONFIGURE", sc.SYS_FSCONFIG, fd, FSCONFIG_CMD_RECONFIGURE, None, None, 0)
 
 
 def fscontext_log(fd: int) -> str:

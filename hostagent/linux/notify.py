@@ -70,7 +70,7 @@ class Notify:
     @contextlib.contextmanager
     def subscribe(self, directory: Path, mask: int) -> Iterator[Changes]:
         """Tell of `mask` events on entries of `directory`. Subscribe first, then look: nothing is missed."""
-        # The kernel keeps one watch per inode: MASK_ADD widens it for a second subscriber instead of replacing it.
+        # One watch per inode: MASK_ADD widens it for a second subscriber instead of replacing it.
         flags = ctypes.c_uint32(mask | _MASK_ADD | _ONLYDIR)
         watch = check(libc.inotify_add_watch(self._fd, os.fsencode(directory), flags), f"inotify {directory}")
         changes = Changes(mask)

@@ -53,7 +53,7 @@ def set_securebits(bits: int) -> None:
 
 
 def set_fs_ids(uid: int, gid: int) -> None:
-    """The ids of file accesses. The calls answer the old id and never fail: a second call tells the new one."""
+    """The ids of file accesses. The calls never fail and answer the old id: a second one tells the new."""
     for call, value in ((libc.setfsgid, gid), (libc.setfsuid, uid)):
         call(value)
         if call(-1) != value:

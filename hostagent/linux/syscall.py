@@ -9,14 +9,12 @@ libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
 
 # Numbers from the kernel's generic table: the same on x86_64 and aarch64.
-SYS_PIDFD_SEND_SIGNAL = 424
 SYS_OPEN_TREE = 428
 SYS_MOVE_MOUNT = 429
 SYS_FSOPEN = 430
 SYS_FSCONFIG = 431
 SYS_FSMOUNT = 432
-SYS_PIDFD_OPEN = 434
-SYS_CLOSE_RANGE = 436
+SYS_FSPICK = 433
 SYS_MOUNT_SETATTR = 442
 
 AT_FDCWD = -100
