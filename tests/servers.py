@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 START_TIMEOUT_S = 30
+REPOSITORY = Path(__file__).resolve().parent.parent
 POSTGRES_BIN = Path("/usr/lib/postgresql/15/bin")
 
 
@@ -31,7 +33,7 @@ class _Server:
     def start(self) -> None:
         log = (self.directory / "log").open("ab")
         with log:
-            self._process = subprocess.Popen(self.command(), stdout=log, stderr=log, cwd=self.directory)
+            self._process = subprocess.Popen(self.command(), stdout=log, stderr=log, cwd=REPOSITORY)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._is_listening():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -65,6 +67,26 @@ class _Server:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
+class WebServer(_Server):
+    """The control plane under daphne, on the database of the test run."""
+
+    def __init__(self, port: int, environment: dict[str, str]) -> None:
+        super().__init__(port)
+        self._environment = environment
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def command(self) -> list[str]:
+        settings = [f"{name}={value}" for name, value in self._environment.items()]
+        daphne = [sys.executable, "-m", "daphne", "-v", "1", "-b", "127.0.0.1", "-p", str(self.port)]
+        return ["env", *settings, *daphne, "--access-log", "/dev/null", "mags_project.asgi:application"]
+
+    def log(self) -> str:
+        return (self.directory / "log").read_text(errors="replace")
+
+
 class RedisServer(_Server):
     """Redis without persistence. `stop(SIGKILL)` and `start()` play a crash."""
 
@@ -73,7 +95,8 @@ class RedisServer(_Server):
         return f"redis://127.0.0.1:{self.port}/0"
 
     def command(self) -> list[str]:
-        return ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        directory = ["--dir", str(self.directory)]
+        return ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *directory]
 
     def flush(self) -> None:
         with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
