@@ -170,7 +170,9 @@ def facts(job: Job, host: str, isolation: str) -> list[Fact]:
         Fact("Host", host or "None yet"),
         Fact("Isolation", isolation or "–"),
         Fact("Image", job.image),
-        Fact("Limits", _limits(job)),
+        Fact("CPUs", str(job.vcpus)),
+        Fact("Memory", f"{job.memory_mb:,} MB"),
+        Fact("Disk", f"{job.disk_gb} GB"),
         Fact("Timeout", duration_text(job.timeout_s * 1000) if job.timeout_s else "None"),
         Fact("Output", _output(job)),
     ]
@@ -178,11 +180,6 @@ def facts(job: Job, host: str, isolation: str) -> list[Fact]:
         found.append(Fact("Attempt", f"{job.attempt} ({job.retries} retries allowed)"))
     times = {"Created": job.created_at, "Started": job.started_at, "Finished": job.finished_at}
     return found + [Fact(label, at=at) for label, at in times.items() if at]
-
-
-def _limits(job: Job) -> str:
-    cpus = "1 CPU" if job.vcpus == 1 else f"{job.vcpus} CPUs"
-    return f"{cpus}, {job.memory_mb:,} MB memory, {job.disk_gb} GB disk"
 
 
 def _output(job: Job) -> str:

@@ -29,8 +29,7 @@ def has_jobs(actor: User) -> bool:
 
 def current_lease(job: Job) -> Lease | None:
     """The lease of the present attempt, as `jobs.selectors` loaded it."""
-    lease: Lease | None = job.current  # type: ignore[attr-defined]
-    return lease
+    return getattr(job, "current", None)  # Django leaves it out where there is none
 
 
 async def raw_output(job: Job) -> AsyncIterator[bytes]:

@@ -63,7 +63,7 @@ def jobs(request: HttpRequest) -> HttpResponse:
         "q": text,
         "draft": draft,
         "submit_href": f"{API}/mags-jobs",
-        "example_cli": "mags run 'echo hello'",
+        "example_cli": f"export MAGS_API_URL={settings.PUBLIC_URL} MAGS_API_TOKEN=mags_…\nmags run 'echo hello'",
         "example_curl": _curl_example(),
     }
     return _page(request, "dashboard/jobs.html", "jobs", context)
