@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
-import secrets
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,6 @@ from hostagent.linux import btrfs
 from hostagent.linux.syscall import AT_FDCWD, check, libc
 
 RENAME_EXCHANGE = 2
-TEMPORARY = ".new-"
 
 
 def listing(images: Path) -> list[str]:
@@ -42,12 +40,11 @@ def install(images: Path, name: str, tarball: Path) -> Path:
 
     Sandboxes that run on the tenant's own snapshot of the older one keep that."""
     build = tarball.name.removesuffix(SUFFIX)
-    with _locked(images):
-        target = images / name
+    target = images / name
+    with _workplace(images) as workplace:
         if installed_build(images, name) == build:
             return target
-        new = images / f"{TEMPORARY}{name}-{secrets.token_hex(4)}"
-        work = new.with_name(f"{new.name}-rw")
+        work, new = workplace / "work", workplace / "new"
         btrfs.subvolume_create(work)
         try:
             _unpack(tarball, work)
@@ -85,13 +82,15 @@ def _unpack(tarball: Path, directory: Path) -> None:
 
 
 @contextmanager
-def _locked(images: Path) -> Iterator[None]:
-    """One at a time; what a killed one left half made is removed."""
-    descriptor = os.open(images, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _workplace(images: Path) -> Iterator[Path]:
+    """An empty directory next to the images, for one at a time. What a killed one left half made is removed."""
+    workplace = images.with_name(f"{images.name}.new")
+    workplace.mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(workplace, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        for left in images.glob(f"{TEMPORARY}*"):
+        for left in workplace.iterdir():
             btrfs.subvolume_destroy(left)
-        yield
+        yield workplace
     finally:
         os.close(descriptor)

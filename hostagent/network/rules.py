@@ -62,8 +62,9 @@ def _body(layout: Layout, policy: Policy) -> str:
 
 
 def _sets(layout: Layout, policy: Policy) -> str:
-    own_networks = [layout.network4, *([layout.network6] if layout.network6 else [])]
-    denied: list[IPv4Network | IPv6Network] = [*policy.denied, *own_networks]
+    denied = [*policy.denied, layout.network4]
+    if layout.network6:
+        denied.append(layout.network6)
     slots = [layout.slot(index) for index in policy.indices]
     return "".join(
         (

@@ -2,10 +2,10 @@
 
 A slot's namespace has no name: the agent holds it by descriptor, a running sandbox by its processes. So an
 agent that is killed leaves nothing behind but what its living sandboxes use, and when those end, the kernel
-removes their namespaces and both ends of their veths by itself. (Handles in /run/netns would outlive everybody.)
+removes their namespaces and both ends of their veths by itself. Handles in /run/netns would outlive them all.
 
 The veth is a bare point-to-point link: no ARP, no neighbour discovery, no multicast reports, no link-local
-addresses. Both ends have the same MAC, as a link without ARP sends to its own. Hence a sandbox that never used
+addresses. Both ends have the same MAC, as a link without ARP sends to its own. So a sandbox that never used
 its network has sent not one packet, and nothing needs to be searched for and flushed after it.
 """
 
