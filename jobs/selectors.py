@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db.models import F, FilteredRelation, Q, QuerySet, Sum
 
@@ -41,6 +42,11 @@ def job_list(actor: User, *, status: str = "", text: str = "") -> QuerySet[Job]:
     if text:
         jobs = jobs.filter(Q(name__icontains=text) | Q(pk__startswith=text))
     return jobs
+
+
+def jobs_changed(actor: User, since: datetime) -> QuerySet[Job]:
+    """The actor's jobs that changed at or after `since`, in the order of their last change."""
+    return _jobs(actor).filter(changed_at__gte=since).order_by("changed_at", "pk")
 
 
 def job_events(job: Job) -> QuerySet[JobEvent]:
