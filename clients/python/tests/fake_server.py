@@ -322,7 +322,6 @@ class Handler(BaseHTTPRequestHandler):
             end = {
                 "status": job.status,
                 "reason": job.reason,
-                "message": job.message,
                 "exit_code": job.exit_code,
             }
         self.answer(

@@ -23,7 +23,8 @@ def of(job: Job) -> str:
     """The card that `mags status` prints."""
     word, colour = state(job)
     exit_code = job.get("exit_code")
-    title = click.style(f"{DOT} {printable(word)}", fg=colour, bold=True)
+    words = job["status"] + (f": {word}" if word != job["status"] else "")
+    title = click.style(f"{DOT} {printable(words)}", fg=colour, bold=True)
     if exit_code is not None:
         title += click.style(f"  exit {exit_code}", fg="red" if exit_code else "green")
     lines = [title]
@@ -50,13 +51,13 @@ def _rows(job: Job) -> list[tuple[str, str]]:
 
 
 def state(job: Job) -> tuple[str, str]:
-    """The status with its reason, and the colour it has everywhere."""
+    """The status or, where there is one, the reason, and the colour it has everywhere."""
     status, reason = job["status"], job.get("reason")
     if status == "completed":
         colour = "yellow" if reason == "stopped" else "red" if job.get("exit_code") else "green"
     else:
         colour = COLOURS.get(status, "white")
-    return (f"{status} ({reason})" if reason else status), colour
+    return reason or status, colour
 
 
 def _timings(job: Job) -> str:
@@ -77,7 +78,7 @@ def _moment(stamp: str | None) -> str:
     at = parse(stamp)
     if at is None:
         return printable(stamp)
-    return f"{at.astimezone():%Y-%m-%d %H:%M:%S} {click.style(ago(stamp), dim=True)}"
+    return f"{at.astimezone():%Y-%m-%d %H:%M:%S}  {click.style(ago(stamp), dim=True)}"
 
 
 def parse(stamp: str) -> datetime | None:
@@ -89,14 +90,19 @@ def parse(stamp: str) -> datetime | None:
 
 def ago(stamp: str | None) -> str:
     """A time as people say it: `3 min ago`."""
+    found = age(stamp)
+    return f"{found} ago" if found else ""
+
+
+def age(stamp: str | None) -> str:
     at = parse(stamp) if stamp else None
     if at is None:
         return ""
     seconds = max((datetime.now(timezone.utc) - at).total_seconds(), 0)
     for limit, unit_s, word in ((60, 1, "s"), (3600, 60, "min"), (86400, 3600, "h")):
         if seconds < limit:
-            return f"{int(seconds // unit_s)} {word} ago"
-    return f"{int(seconds // 86400)} d ago"
+            return f"{int(seconds // unit_s)} {word}"
+    return f"{int(seconds // 86400)} d"
 
 
 def duration(ms: int | None) -> str:

@@ -42,7 +42,7 @@ def show(answer: JobList) -> None:
     is_wide = console.width >= WIDE
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
     table.add_column("Name" if is_wide else "Job", no_wrap=True, overflow="ellipsis")
-    for heading, side in (("Status", "left"), ("Exit", "right"), ("Created", "left"), ("Took", "right")):
+    for heading, side in (("Status", "left"), ("Exit", "right"), ("Age", "right"), ("Took", "right")):
         table.add_column(heading, justify=side, no_wrap=True)  # type: ignore[arg-type]
     if is_wide:
         table.add_column("Id", no_wrap=True, style="dim")
@@ -55,11 +55,12 @@ def show(answer: JobList) -> None:
             Text(printable(name)),
             Text(f"{card.DOT} {printable(word)}", style=colour),
             Text("" if exit_code is None else str(exit_code), style="red" if exit_code else ""),
-            Text(card.ago(job.get("created_at"))),
+            Text(card.age(job.get("created_at"))),
             Text(card.duration(job.get("script_duration_ms"))),
         ]
         table.add_row(*cells, *([Text(printable(job["request_id"]))] if is_wide else []))
     console.print(table)
-    shown = len(answer["jobs"])
-    if answer["total"] > shown:
-        console.print(f"{shown} of {answer['total']}, page {answer['page']}", style="dim")
+    page, total = answer["page"], answer["total"]
+    if total > page * answer["page_size"]:
+        shown = len(answer["jobs"])
+        console.print(f"{shown} of {total}. The next: mags list --page {page + 1}", style="dim")

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from mags.errors import MagsError
 
 
+# Where the server's advice is for programs.
+REMEDIES = {"job_not_found": "`mags list` shows your jobs.", "unauthorized": "Run `mags login`."}
+
+
 def printable(text: object) -> str:
     """`text` with control, direction and other invisible characters written as escapes."""
     return "".join(
@@ -29,9 +33,11 @@ def show_error(error: MagsError) -> None:
     click.echo(click.style("Error: ", fg="red", bold=True) + printable(error.message), err=True)
     for name, problem in error.fields.items():
         words = problem if isinstance(problem, str) else "; ".join(map(str, _listed(problem)))
-        click.echo(f"  {printable(name)}: {printable(words)}", err=True)
-    if error.remediation:
-        click.echo(f"  {printable(error.remediation)}", err=True)
+        if words not in error.message:
+            click.echo(f"  {printable(name)}: {printable(words)}", err=True)
+    remedy = REMEDIES.get(error.code, error.remediation)
+    if remedy:
+        click.echo(f"  {printable(remedy)}", err=True)
     if error.request_id and error.status and error.status >= 500:
         click.secho(f"  The server knows this request as {printable(error.request_id)}.", dim=True, err=True)
 
