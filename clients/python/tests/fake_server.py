@@ -40,6 +40,8 @@ class FakeJob:
 
     def emit(self, data: bytes, stream: int = 1) -> None:
         with self.changed:
+            if self.is_final:  # what a stopped script still wrote
+                return
             self.status = "running"
             self.records.append((stream, self.log_bytes, data))
             self.log_bytes += len(data)
