@@ -43,8 +43,8 @@ def build(cache: Path, recipe: Recipe, progress: Progress, *, is_fresh: bool = F
         if found is not None and not (is_fresh and found == before):
             return found
         made = _build(cache, recipe, progress)
-        if found is not None:
-            found.unlink()
+        for older in set(cache.glob(f"{recipe.name}-*{SUFFIX}")) - {made}:
+            older.unlink()
         return made
 
 
@@ -74,7 +74,6 @@ def _command(recipe: Recipe, build_name: str, target: Path) -> list[str]:
     return [
         *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
         *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=tar", "--verbose"),
-        "--skip=output/dev",
         f"--include={','.join(recipe.packages)}",
         f"--customize-hook={script}",
         *(SUITE, str(target.resolve()), *sources),

@@ -44,30 +44,34 @@ def install(images: Path, name: str, tarball: Path) -> Path:
     with _workplace(images) as workplace:
         if installed_build(images, name) == build:
             return target
-        work, new = workplace / "work", workplace / "new"
+        work = workplace / "work"
         btrfs.subvolume_create(work)
         try:
             _unpack(tarball, work)
-            btrfs.subvolume_snapshot(work, new, is_read_only=True)
+            _publish(work, target)
         finally:
             btrfs.subvolume_destroy(work)
-        _put_in_place(new, target)
         return target
 
 
-def _put_in_place(new: Path, target: Path) -> None:
+def _publish(work: Path, target: Path) -> None:
+    """In one step: a snapshot where there is none, else one beside it that changes places with it."""
     if not target.exists():
-        new.rename(target)
+        btrfs.subvolume_snapshot(work, target, is_read_only=True)
         return
-    paths = os.fsencode(new), os.fsencode(target)
-    check(libc.renameat2(AT_FDCWD, paths[0], AT_FDCWD, paths[1], ctypes.c_uint(RENAME_EXCHANGE)), "renameat2")
+    # Beside: a read-only subvolume cannot move to another directory. No image's name begins with a dot.
+    new = target.with_name(f".{target.name}")
+    btrfs.subvolume_destroy(new)  # of one that was killed here
+    btrfs.subvolume_snapshot(work, new, is_read_only=True)
+    flags = ctypes.c_uint(RENAME_EXCHANGE)
+    check(libc.renameat2(AT_FDCWD, os.fsencode(new), AT_FDCWD, os.fsencode(target), flags), "renameat2")
     btrfs.subvolume_destroy(new)
 
 
 def _unpack(tarball: Path, directory: Path) -> None:
-    """Owners as numbers, as they are inside a sandbox; extended attributes (file capabilities) as well."""
+    """Owners as numbers, as they are inside a sandbox; extended attributes as well; no device nodes."""
     command = ["tar", "--extract", "--numeric-owner", "--same-permissions", "--xattrs", "--xattrs-include=*"]
-    command += ["--directory", str(directory)]
+    command += ["--exclude=./dev/*", "--directory", str(directory)]
     with tarball.open("rb") as source, subprocess.Popen(command, stdin=subprocess.PIPE) as tar:
         try:
             zstandard.ZstdDecompressor().copy_stream(source, cast("IO[bytes]", tar.stdin))
@@ -83,7 +87,7 @@ def _unpack(tarball: Path, directory: Path) -> None:
 
 @contextmanager
 def _workplace(images: Path) -> Iterator[Path]:
-    """An empty directory next to the images, for one at a time. What a killed one left half made is removed."""
+    """An empty directory next to the images, for one at a time. What a killed one left is removed."""
     workplace = images.with_name(f"{images.name}.new")
     workplace.mkdir(mode=0o700, exist_ok=True)
     descriptor = os.open(workplace, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
