@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from asgiref.sync import sync_to_async
@@ -63,7 +63,7 @@ def jobs(request: HttpRequest) -> HttpResponse:
         "q": text,
         "draft": draft,
         "submit_href": f"{API}/mags-jobs",
-        "example_cli": f"export MAGS_API_URL={settings.PUBLIC_URL} MAGS_API_TOKEN=mags_…\nmags run 'echo hello'",
+        "example_cli": _cli_example(),
         "example_curl": _curl_example(),
     }
     return _page(request, "dashboard/jobs.html", "jobs", context)
@@ -120,7 +120,8 @@ def script(request: HttpRequest, reference: str) -> HttpResponse:
 @never_cache
 async def output(request: HttpRequest, reference: str) -> StreamingHttpResponse:
     """The raw output so far, as a file."""
-    found = await sync_to_async(job_get)(_actor(request), reference)
+    actor = cast("User", await request.auser())
+    found = await sync_to_async(job_get)(actor, reference)
     return StreamingHttpResponse(
         selectors.raw_output(found),
         content_type="text/plain; charset=utf-8",
@@ -168,6 +169,10 @@ def _address(request: HttpRequest, **changes: object) -> str:
     wanted = {**request.GET.dict(), **{name: str(value) for name, value in changes.items()}}
     query = urlencode({name: value for name, value in wanted.items() if value and name != "from"})
     return f"?{query}" if query else "."
+
+
+def _cli_example() -> str:
+    return f"export MAGS_API_URL={settings.PUBLIC_URL} MAGS_API_TOKEN=mags_…\nmags run 'echo hello'"
 
 
 def _curl_example() -> str:

@@ -1,0 +1,24 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+
+import { count, duration, relative } from "../../../static/dashboard/js/format.js";
+
+test("durations read as the server writes them", () => {
+  const table = JSON.parse(readFileSync(new URL("../durations.json", import.meta.url), "utf8"));
+  for (const [ms, text] of table) assert.equal(duration(ms), text, `${ms} ms`);
+});
+
+test("times relative to now", () => {
+  const now = Date.parse("2026-11-23T12:00:00Z");
+  assert.equal(relative(now - 20_000, now), "just now");
+  assert.equal(relative(now - 300_000, now), "5 minutes ago");
+  assert.equal(relative(now - 86_400_000, now), "yesterday");
+  assert.equal(relative(now + 30 * 86_400_000, now), "next month");
+  assert.equal(relative(now + 20_000, now), "in a moment");
+});
+
+test("counts", () => {
+  assert.equal(count(1, "line", "lines"), "1 line");
+  assert.equal(count(100_000, "line", "lines"), "100,000 lines");
+});
