@@ -12,6 +12,7 @@ from hostagent.config import Config
 from hostagent.errors import AgentError, DriverError
 from hostagent.linux import iproute, sysctl
 from hostagent.network import forwarding, rules, wiring
+from hostagent.network.firewall import Firewall
 from hostagent.network.layout import Layout, NetworkSlot
 from hostagent.network.resolvers import resolvers
 from hostagent.network.wiring import Wiring
@@ -31,14 +32,13 @@ class NetworkPool:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._layout = Layout.of(config, has_ipv6=sysctl.exists("net/ipv6"))
-        self._worker = ThreadPoolExecutor(
-            1, thread_name_prefix="network"
-        )  # never shared: it changes namespaces
+        self._worker = ThreadPoolExecutor(1, "network")  # for nothing else: it changes namespaces
         self._wiring: Wiring | None = None
         self._taken: dict[int, NetworkSlot] = {}
         self._ready: asyncio.Queue[NetworkSlot] = asyncio.Queue()
         self._returned: asyncio.Queue[NetworkSlot] = asyncio.Queue()
-        self._renewer: asyncio.Task[None] | None = None
+        self._firewall: Firewall | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def adopt(self, index: int) -> NetworkSlot:
         """Before `open`: a recovered sandbox uses this slot. What it returns is for `give` later."""
@@ -50,7 +50,7 @@ class NetworkPool:
         """Forwarding, firewall, and a full pool. What dead agents of this instance left is removed."""
         for slot in await self._call(self._open):
             self._ready.put_nowait(slot)
-        self._renewer = asyncio.create_task(self._renew_for_ever(), name="network renewer")
+        self._tasks = [asyncio.create_task(work) for work in (self._renew_for_ever(), self._guard_rules())]
 
     async def take(self) -> NetworkSlot:
         """A pristine slot; waits where all are in use."""
@@ -71,9 +71,9 @@ class NetworkPool:
     async def close(self, *, everything: bool) -> None:
         """Let go of the pool; running sandboxes keep their networks. `everything` (also without `open`):
         remove all that any agent of this instance ever made, and put forwarding back."""
-        if self._renewer is not None:
-            self._renewer.cancel()
-            await asyncio.gather(self._renewer, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         try:
             await self._call(self._close_everything if everything else self._close)
         finally:
@@ -99,6 +99,24 @@ class NetworkPool:
             for slot in slots:
                 self._returned.put_nowait(slot)
 
+    async def _guard_rules(self) -> None:
+        """Somebody flushes all rules (`systemctl reload nftables` does): without ours a sandbox reaches this
+        machine."""
+        firewall = self._firewall
+        if firewall is None:
+            return
+        changed = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(firewall.events, changed.set)
+        try:
+            while True:
+                await changed.wait()
+                changed.clear()
+                if firewall.is_damaged():
+                    await self._call(firewall.restore)
+        finally:
+            loop.remove_reader(firewall.events)
+
     # From here on: in the worker thread.
 
     def _open(self) -> list[NetworkSlot]:
@@ -116,8 +134,7 @@ class NetworkPool:
             raised4=record.raised(4),
             raised6=record.raised(6),
         )
-        if rules.digest(self._layout, policy) not in iproute.nft_table(self._config.instance):
-            iproute.nft(rules.replace(self._layout, policy))
+        self._firewall = Firewall(self._layout, policy)
         self._wiring = made = Wiring(self._layout, wiring.mtu([*uplinks[4], *uplinks[6]]))
         made.unmake(map(self._layout.slot, made.existing() - set(self._taken)))
         return made.make(index for index in range(count) if index not in self._taken)
@@ -129,16 +146,18 @@ class NetworkPool:
         return self._wiring.make(slot.index for slot in slots)
 
     def _close(self) -> None:
+        if self._firewall is not None:
+            self._firewall.events.close()
         if self._wiring is not None:
             self._wiring.unmake(map(self._layout.slot, self._wiring.existing() - set(self._taken)))
             self._wiring.close()
             self._wiring = None
 
     def _close_everything(self) -> None:
-        left = self._wiring or Wiring(self._layout)
-        left.unmake(map(self._layout.slot, left.existing()))
-        left.close()
-        self._wiring = None
+        self._taken.clear()
+        if self._wiring is None:
+            self._wiring = Wiring(self._layout)
+        self._close()
         wiring.forget_all(self._layout)
         iproute.nft(rules.remove(self._config.instance))
         forwarding.disable(self._config.instance)
