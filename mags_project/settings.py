@@ -30,6 +30,8 @@ VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var"))).resolve()
 
 # Where people reach the dashboard and the API, e.g. http://127.0.0.1:8080
 PUBLIC_URL = env.str("PUBLIC_URL", "http://127.0.0.1:8080").rstrip("/")
+# Where the worker checks that hosts can reach this server, if that is not the same.
+INTERNAL_URL = env.str("INTERNAL_URL", PUBLIC_URL).rstrip("/")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [PUBLIC_URL])
 IS_HTTPS = PUBLIC_URL.startswith("https://")
@@ -133,6 +135,8 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "forget old answers": {"task": "core.forget_old_answers", "schedule": 3600.0},
+    "sweep hosts": {"task": "jobs.sweep_hosts", "schedule": 5.0, "options": {"expires": 10}},
+    "expire logs": {"task": "jobs.expire_logs", "schedule": 3600.0},
 }
 
 # --- People -----------------------------------------------------------------------------------

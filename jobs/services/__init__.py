@@ -9,6 +9,7 @@ from jobs.services.leases import (
     lease_start,
     log_append,
 )
+from jobs.services.retention import logs_expire
 from jobs.services.schedule import schedule_waiting
 from jobs.services.submit import JobSpec, job_stop, job_submit, job_update
 
@@ -25,6 +26,7 @@ __all__ = [
     "lease_finish",
     "lease_start",
     "log_append",
+    "logs_expire",
     "schedule_waiting",
     "sweep",
 ]

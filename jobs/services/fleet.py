@@ -22,7 +22,7 @@ from jobs.states import LeaseState
 
 logger = logging.getLogger(__name__)
 
-SWEEP_S = 10  # how often the sweep runs
+SWEEP_S = 5  # how often the sweep runs (CELERY_BEAT_SCHEDULE)
 # More than this share of a fleet does not die at one moment: the network, or we, did. Below
 # MASS_LOSS_HOSTS any loss is a large share.
 MASS_LOSS_SHARE = 0.3
@@ -95,7 +95,7 @@ def sweep(*, is_reachable: bool, now: datetime | None = None) -> list[str]:
 def _watch(now: datetime, *, is_reachable: bool) -> datetime:
     """Since when the control plane has been there without a break."""
     watch, _ = FleetWatch.objects.get_or_create(id=1, defaults={"swept_at": now, "steady_since": now})
-    has_gap = now - watch.swept_at > timedelta(seconds=3 * SWEEP_S)  # database, worker or beat were away
+    has_gap = now - watch.swept_at > timedelta(seconds=4 * SWEEP_S)  # database, worker or beat were away
     if has_gap or not is_reachable:
         logger.warning("the control plane was away: no host is given up for %d s", settings.HOST_LEASE_S)
         watch.steady_since = now
