@@ -12,9 +12,7 @@ from deploy.layout import ROOT, Layout
 from deploy.processes import PYTHON, agent_environment, environment_for_command
 from deploy.progress import step
 from deploy.supervise import end_leftovers, leftovers
-from deploy.up import Stack
-
-S3_SOCKETS = Path("/tmp")  # noqa: S108 - SeaweedFS puts its sockets there, named by port
+from deploy.up import Stack, remove_s3_sockets
 
 
 def down(layout: Layout) -> None:
@@ -27,9 +25,7 @@ def down(layout: Layout) -> None:
         end_leftovers(layout, stack.processes)
     with step("removing sandboxes, mounts and networks"):
         _agent_down(layout)
-    for port in range(layout.s3_port, layout.s3_port + 8):
-        for path in S3_SOCKETS.glob(f"seaweedfs-*-{port}.sock"):
-            path.unlink(missing_ok=True)
+    remove_s3_sockets(layout)
     remains = remaining(stack)
     if remains:
         raise SetupError(

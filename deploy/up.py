@@ -9,6 +9,7 @@ import socket
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from deploy import credentials as credential_files
 from deploy.credentials import Credentials
@@ -144,6 +145,14 @@ def recover(stack: Stack) -> None:
                 f"port {port} on {bind} is taken, and {process} needs it",
                 f"set {setting} in .env to another port",
             )
+    remove_s3_sockets(stack.layout)
+
+
+def remove_s3_sockets(layout: Layout) -> None:
+    """SeaweedFS names sockets in /tmp by port and cannot start over those of another user."""
+    for port in range(layout.s3_port, layout.s3_port + 8):
+        for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108 - where it puts them
+            path.unlink(missing_ok=True)
 
 
 def is_port_free(address: str, port: int) -> bool:
@@ -210,7 +219,8 @@ def enrol(stack: Stack, provisioned: Mapping[str, str]) -> None:
     """Trade the one-time token for the host's own key, once."""
     if is_enrolled(stack.layout):
         return
-    command = [PYTHON, "-m", "hostagent", "enrol", provisioned["enrolment_token"]]
+    address = ["--server", stack.layout.web_url, "--token", provisioned["enrolment_token"]]
+    command = [PYTHON, "-m", "hostagent", "enrol", *address]
     environment = environment_for_command(stack.layout, agent_environment(stack.layout))
     with step("enrolling the agent"):
         run(command, environment, "the agent could not be enrolled")
