@@ -33,5 +33,9 @@ class ApiError(AgentError):
         self.code = code
 
 
+class Unreachable(AgentError):
+    """The control plane did not answer, or not sensibly: worth another try."""
+
+
 class StaleBoot(AgentError):
     """Another life of this agent has taken over: this one must end without touching anything."""

@@ -1,0 +1,118 @@
+"""The host API (docs/reference/host-api.md) over one HTTP session. Each call is one request; who calls,
+repeats it (`hostagent.backoff`)."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TypeVar
+
+import aiohttp
+import msgspec
+
+from hostagent import wire
+from hostagent.errors import ApiError, StaleBoot, Unreachable
+
+BASE = "/api/host/v1"
+ANSWER_LIMIT_BYTES = 64 * 1024 * 1024  # a boot answer with every lease's script
+CONNECT_S = 10.0
+CALL_S = 30.0
+REPORT_S = 60.0  # megabytes of output over a slow line
+POLL_WAIT_S = 30
+POLL_SLACK_S = 15.0  # after this long without an answer that was due, the connection is taken for dead
+
+T = TypeVar("T")
+
+
+class Client:
+    """Use as `async with`. `boot_epoch` is set by `boot` and sent with everything after."""
+
+    def __init__(self, server_url: str, key: str = "") -> None:
+        self._url = server_url.rstrip("/") + BASE
+        self._key = key
+        self._session: aiohttp.ClientSession | None = None
+        self.boot_epoch = 0
+
+    async def __aenter__(self) -> Client:
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        self._session = aiohttp.ClientSession(
+            headers=headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            connector=aiohttp.TCPConnector(limit=8, keepalive_timeout=60),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def enrol(self, token: str, name: str, agent_version: str) -> wire.Enrolment:
+        body = {"token": token, "name": name, "agent_version": agent_version}
+        return await self._call("POST", "/enrol", wire.Enrolment, wire.encode(body))
+
+    async def boot(self, boot: wire.Boot) -> wire.BootAnswer:
+        answer = await self._call("POST", "/boot", wire.BootAnswer, wire.encode(boot))
+        self.boot_epoch = answer.boot_epoch
+        return answer
+
+    async def poll(self, after: int) -> wire.PollAnswer:
+        """Waits on the server until something changed after revision `after`, or half a minute."""
+        query = f"/poll?boot_epoch={self.boot_epoch}&after={after}&wait={POLL_WAIT_S}"
+        return await self._call("GET", query, wire.PollAnswer, timeout_s=POLL_WAIT_S + POLL_SLACK_S)
+
+    async def heartbeat(self, heartbeat: wire.Heartbeat) -> wire.HeartbeatAnswer:
+        return await self._call("POST", "/heartbeat", wire.HeartbeatAnswer, wire.encode(heartbeat))
+
+    async def report(self, items: list[wire.Item]) -> list[wire.Result]:
+        body = wire.encode(wire.Report(self.boot_epoch, items))
+        answer = await self._call("POST", "/report", wire.ReportAnswer, body, timeout_s=REPORT_S)
+        if len(answer.results) != len(items):
+            raise Unreachable(f"{len(answer.results)} results for {len(items)} items")
+        return answer.results
+
+    async def _call(
+        self, method: str, path: str, kind: type[T], body: bytes | None = None, *, timeout_s: float = CALL_S
+    ) -> T:
+        if self._session is None:
+            raise RuntimeError("use the client as `async with`")
+        timeout = aiohttp.ClientTimeout(total=timeout_s, connect=CONNECT_S)
+        try:
+            async with self._session.request(
+                method, self._url + path, data=body, timeout=timeout, allow_redirects=False
+            ) as response:
+                status, data = response.status, await _read(response)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unreachable(f"{type(error).__name__}: {error}") from error
+        return _answer(status, data, kind)
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.content.iter_any():
+        size += len(part)
+        if size > ANSWER_LIMIT_BYTES:
+            raise aiohttp.ClientPayloadError(f"the answer is longer than {ANSWER_LIMIT_BYTES} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _answer(status: int, data: bytes, kind: type[T]) -> T:
+    try:
+        if 200 <= status < 300:
+            return msgspec.json.decode(data, type=kind)
+        refusal = msgspec.json.decode(data, type=wire.Refusal)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if 200 <= status < 300 or status >= 500:
+            raise Unreachable(f"{status} with a body that is not of the host API: {error}") from error
+        refusal = wire.Refusal(data[:200].decode(errors="replace"), "unknown")
+    if status == 409 and refusal.code == "stale_boot":
+        raise StaleBoot(
+            "another life of this agent has booted", "see that one agent runs per state directory"
+        )
+    if status >= 500 or status in (408, 429):
+        raise Unreachable(f"{status} {refusal.code}: {refusal.error}")
+    raise ApiError(status, refusal.code, refusal.error)

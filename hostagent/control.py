@@ -1,0 +1,68 @@
+"""A Unix socket through which `hostagent drain`, `undrain` and `status` talk to the running agent.
+
+One JSON object a line in each direction. The directory is root's own (0700), so whoever reaches it may.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hostagent.errors import AgentError
+
+SOCKET = "agent.sock"
+ANSWER_S = 5.0
+LINE_LIMIT_BYTES = 16 * 1024 * 1024
+
+Handler = Callable[[str], dict[str, Any]]
+
+
+@contextlib.asynccontextmanager
+async def serve(state_dir: Path, handler: Handler) -> AsyncIterator[None]:
+    """Answer commands while the block runs."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, ValueError, TimeoutError):
+            line = await asyncio.wait_for(reader.readline(), ANSWER_S)
+            writer.write(msgspec.json.encode(handler(line.decode().strip())) + b"\n")
+            await writer.drain()
+        writer.close()
+
+    (state_dir / SOCKET).unlink(missing_ok=True)
+    with _address(state_dir) as address:
+        server = await asyncio.start_unix_server(answer, address)
+    try:
+        yield
+    finally:
+        server.close()
+        (state_dir / SOCKET).unlink(missing_ok=True)
+
+
+async def ask(state_dir: Path, command: str) -> dict[str, Any]:
+    """The running agent's answer. Raises AgentError where none runs."""
+    try:
+        with _address(state_dir) as address:
+            reader, writer = await asyncio.open_unix_connection(address, limit=LINE_LIMIT_BYTES)
+        writer.write(command.encode() + b"\n")
+        line = await asyncio.wait_for(reader.readline(), ANSWER_S)
+        writer.close()
+        answer: dict[str, Any] = msgspec.json.decode(line, type=dict[str, Any])
+    except (OSError, TimeoutError, msgspec.DecodeError) as error:
+        raise AgentError(f"no agent answers in {state_dir}", "start one with `hostagent run`") from error
+    return answer
+
+
+@contextlib.contextmanager
+def _address(state_dir: Path) -> Iterator[str]:
+    """A name of the socket that fits the 108 bytes of a socket address however deep `state_dir` is."""
+    fd = os.open(state_dir, os.O_PATH | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{fd}/{SOCKET}"
+    finally:
+        os.close(fd)

@@ -1,0 +1,17 @@
+"""Waiting for whichever comes first."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+
+async def first(*things: asyncio.Task[Any] | asyncio.Event, timeout_s: float | None = None) -> None:
+    """Wait for one of the tasks or events, at most `timeout_s`. The tasks are left as they are."""
+    tasks = [thing for thing in things if isinstance(thing, asyncio.Task)]
+    waits = [asyncio.create_task(thing.wait()) for thing in things if isinstance(thing, asyncio.Event)]
+    try:
+        await asyncio.wait([*tasks, *waits], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

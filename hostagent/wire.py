@@ -1,0 +1,198 @@
+"""What goes over the wire (docs/reference/host-api.md), checked field by field: the server is not trusted
+with more than it needs, and nothing it sends may crash the agent."""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+LeaseId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+Epoch = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+UnixMs = Annotated[int, Meta(ge=0, le=2**48)]
+Size = Annotated[int, Meta(ge=0, le=2**53)]
+SandboxId = Annotated[str, Meta(pattern=r"^[a-z0-9]{16}\Z")]
+Variable = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*\Z", max_length=256)]
+Text = Annotated[str, Meta(pattern=r"^[^\x00]*\Z")]
+Revision = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
+class Enrolment(Struct, frozen=True):
+    host_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,64}\Z")]
+    key: Annotated[str, Meta(pattern=r"^[\x21-\x7e]{16,200}\Z")]
+
+
+class LeaseKey(Struct, frozen=True):
+    """The part of an assignment that is needed to refuse it."""
+
+    lease_id: LeaseId
+    lease_epoch: Epoch
+    log_offset: Size = 0
+
+
+class Assignment(LeaseKey, frozen=True, kw_only=True):
+    """A lease and what to run under it."""
+
+    revision: Revision
+    wish: Literal["run", "stop"]
+    sandbox_id: SandboxId
+    job_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,64}\Z")]
+    tenant: Annotated[str, Meta(pattern=r"^u[0-9]{1,20}\Z")]
+    script: Text
+    environment: dict[Variable, Text] = field(default_factory=dict)
+    image: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}\Z")]
+    vcpus: Annotated[int, Meta(ge=1, le=1024)]
+    memory_mb: Annotated[int, Meta(ge=1, le=2**24)]
+    disk_gb: Annotated[int, Meta(ge=1, le=2**20)]
+    timeout_s: Annotated[int, Meta(ge=1, le=2**31)] | None = None
+    assigned_at: UnixMs
+
+
+class BootAnswer(Struct, frozen=True):
+    boot_epoch: Epoch
+    revision: Revision
+    heartbeat_s: Annotated[float, Meta(gt=0, le=3600)]
+    lease_s: Annotated[float, Meta(gt=0, le=86400)]
+    assignments: list[msgspec.Raw]  # each is checked by itself: one bad one does not spoil the rest
+    drop: list[LeaseId]
+
+
+class PollAnswer(Struct, frozen=True):
+    revision: Revision
+    assignments: list[msgspec.Raw]
+    drop: list[LeaseId] = field(default_factory=list)
+
+
+class HeartbeatAnswer(Struct, frozen=True):
+    draining: bool
+
+
+class Result(Struct, frozen=True):
+    """What became of one reported item."""
+
+    status: int
+    code: str = ""
+    expected: Size = 0
+    error: str = ""
+
+
+class ReportAnswer(Struct, frozen=True):
+    results: list[Result]
+
+
+class Refusal(Struct, frozen=True):
+    """An error answer."""
+
+    error: str = ""
+    code: str = ""
+
+
+class Capacity(Struct, frozen=True):
+    sandboxes: int
+    memory_mb: int
+    vcpus: int
+
+
+ReportedPhase = Literal["accepted", "starting", "running", "exited"]
+
+
+class ReportedLease(Struct, frozen=True):
+    lease_id: int
+    lease_epoch: int
+    phase: ReportedPhase
+
+
+class Boot(Struct, frozen=True):
+    machine_boot_id: str
+    agent_version: str
+    isolation: str
+    capacity: Capacity
+    leases: list[ReportedLease]
+
+
+class Heartbeat(Struct, frozen=True):
+    boot_epoch: int
+    capacity: Capacity
+    running: int
+    draining: bool
+    load: float
+
+
+class Stages(Struct, frozen=True):
+    """Milliseconds that a start took: on its way to us, for the root file system, for the rest."""
+
+    assigned: int
+    restored: int
+    started: int
+
+
+class Started(Struct, frozen=True, tag="started"):
+    lease_id: int
+    lease_epoch: int
+    at: int
+    stages: Stages
+
+
+class Log(Struct, frozen=True, tag="log"):
+    lease_id: int
+    lease_epoch: int
+    offset: int
+    records: list[tuple[int, int, int]]
+    data: str  # base64
+
+    @classmethod
+    def of(cls, key: LeaseKey, offset: int, records: list[tuple[int, int, int]], data: bytes) -> Log:
+        return cls(key.lease_id, key.lease_epoch, offset, records, base64.b64encode(data).decode())
+
+
+Outcome = Literal["exited", "stopped", "oom", "timed_out", "disk_full", "start_failed", "lost"]
+
+
+class Finished(Struct, frozen=True, tag="finished"):
+    lease_id: int
+    lease_epoch: int
+    at: int
+    outcome: Outcome
+    exit_code: int | None
+    log_bytes: int
+    dropped_bytes: int
+    duration_ms: int | None
+    message: str
+
+
+Item = Started | Log | Finished
+
+
+class Report(Struct, frozen=True):
+    boot_epoch: int
+    items: list[Item]
+
+
+_assignment = msgspec.json.Decoder(Assignment)
+_key = msgspec.json.Decoder(LeaseKey)
+
+
+def assignment_of(raw: msgspec.Raw) -> Assignment:
+    """Raises `msgspec.ValidationError` with what is wrong."""
+    assignment = _assignment.decode(raw)
+    try:
+        assignment.script.encode()
+        for name, value in assignment.environment.items():
+            (name + value).encode()
+    except UnicodeEncodeError as error:
+        raise msgspec.ValidationError("script or environment is not valid Unicode") from error
+    return assignment
+
+
+def key_of(raw: msgspec.Raw) -> LeaseKey | None:
+    """Whose assignment it is, if at least that can be read."""
+    try:
+        return _key.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def encode(body: Any) -> bytes:
+    return msgspec.json.encode(body)
