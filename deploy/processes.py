@@ -124,7 +124,6 @@ logfile_maxbytes=5MB
 logfile_backups=2
 childlogdir={layout.log}
 directory={ROOT}
-umask=077
 minfds={limit}
 identifier={layout.instance}
 [supervisorctl]
@@ -142,6 +141,7 @@ def _program(layout: Layout, process: Process, user: pwd.struct_passwd) -> str:
 [program:{process.name}]
 command={_escape(shlex.join(command))}
 environment={",".join(f'{key}="{_quote(key, value)}"' for key, value in environment.items())}
+umask={"022" if process.is_root else "077"}
 autostart={str(process.is_started_first).lower()}
 autorestart=true
 startsecs=1
