@@ -27,10 +27,10 @@ APT_CONF = f'Acquire::https::CAInfo "{CA}";\n'
 
 CAPABILITIES = [
     f"CAP_{name}"
-    for name in (
+    for name in (  # noqa: SIM905 - readable
         "CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETUID SETGID SETPCAP NET_BIND_SERVICE SYS_CHROOT"
         " AUDIT_WRITE SETFCAP"
-    ).split()  # noqa: SIM905 - readable
+    ).split()
 ]
 
 # What of /proc names the host's devices, keys, timers, memory layout or load.

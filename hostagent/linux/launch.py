@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import json
 import os
@@ -36,6 +35,7 @@ class Launch:
         """Start the launcher, where none is up."""
         if self._socket is not None:
             return
+        self._reap()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             command = [sys.executable, "-m", "hostagent.linux.launcher", str(theirs.fileno())]
@@ -57,6 +57,10 @@ class Launch:
     def close(self) -> None:
         """End the launcher; what it started lives on."""
         self._lost("closed")
+        self._reap()
+
+    def _reap(self) -> None:
+        """The socket is closed, so it has ended or is about to."""
         if self._child is not None:
             self._child.wait()
             self._child = None
@@ -110,41 +114,42 @@ class Launch:
         return await self._call("spawn", fds=fds, is_awaited=is_awaited, **values)
 
     async def _call(self, call: str, fds: Sequence[int] = (), **values: Any) -> Any:
-        self.open()
         self._last += 1
         number = self._last
         data = json.dumps({"id": number, "call": call, **values}).encode()
         if len(data) > REQUEST_BYTES:
             raise OSError(errno.E2BIG, f"launcher: a {call} request of {len(data)} bytes")
+        await self._send(data, fds)
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
         try:
-            await self._send(data, fds)
             return await answer
         finally:
             self._waiting.pop(number, None)
 
     async def _send(self, data: bytes, fds: Sequence[int]) -> None:
         while True:
-            if self._socket is None:
-                raise ConnectionResetError("the launcher died")
+            self.open()
             try:
-                socket.send_fds(self._socket, [data], list(fds))
+                socket.send_fds(self._socket, [data], list(fds))  # type: ignore[arg-type]
             except (
                 BlockingIOError
             ):  # hundreds of requests wait; seldom enough for a pause instead of add_writer
                 await asyncio.sleep(0.005)
-            except (BrokenPipeError, ConnectionResetError) as error:
-                self._lost("died")
-                raise ConnectionResetError("the launcher died") from error
+            except (BrokenPipeError, ConnectionResetError):
+                self._lost("died")  # before it read this: the next one gets it
             else:
                 return
 
     def _read(self, ours: socket.socket) -> None:
-        with contextlib.suppress(BlockingIOError):
+        try:
             while data := ours.recv(REQUEST_BYTES):
                 self._answered(json.loads(data))
-            self._lost("died")
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            pass
+        self._lost("died")
 
     def _answered(self, message: dict[str, Any]) -> None:
         future = self._waiting.get(message["id"])

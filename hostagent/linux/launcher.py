@@ -34,7 +34,9 @@ Request = dict[str, Any]
 
 
 def main() -> None:
-    server = Launcher(socket.socket(fileno=int(sys.argv[1])))
+    agent = socket.socket(fileno=int(sys.argv[1]))
+    agent.set_inheritable(False)  # the only one that came along; Python opens all others so
+    server = Launcher(agent)
     mount.unshare(mount.CLONE_NEWNS)
     # A slave: what the host mounts and unmounts is followed, nothing made here is seen there.
     mount.mount("none", Path("/"), "", mount.MS_REC | mount.MS_SLAVE)

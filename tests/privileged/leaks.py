@@ -1,0 +1,46 @@
+"""What an agent instance has on the host. Asked of the kernel, not of the driver."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from hostagent.config import Config
+
+
+def leaks(config: Config) -> list[str]:
+    """Everything that is left after `close(everything=True)`; nothing is as it should be."""
+    state_dir = str(config.state_dir.resolve())
+    run_dir = f"/run/mags/{config.instance}"
+    found = [
+        *_lines("mount", Path("/proc/self/mountinfo").read_text(), f" {state_dir}/", f" {run_dir}/"),
+        *_lines(
+            "loop device", _output("losetup", "--list", "--noheadings", "-O", "NAME,BACK-FILE"), state_dir
+        ),
+        *_lines("link", _output("ip", "-oneline", "link"), f" {config.instance}-"),
+        *_lines("netns", _output("ip", "netns"), f"{config.instance}-"),
+        *_lines("nft table", _output("nft", "list", "tables"), f" {config.instance}"),
+        *(f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob(f"**/{config.instance}")),
+        *(f"directory {path}" for path in (Path(run_dir),) if path.exists()),
+    ]
+    return [*found, *_processes(state_dir, run_dir)]
+
+
+def _processes(*marks: str) -> list[str]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if any(mark in command for mark in marks) and "pytest" not in command:
+            found.append(f"process {path.parent.name} {command}")
+    return found
+
+
+def _lines(kind: str, text: str, *marks: str) -> list[str]:
+    return [f"{kind}: {line}" for line in text.splitlines() if any(mark in line for mark in marks)]
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
