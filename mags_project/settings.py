@@ -164,6 +164,8 @@ SECURE_SSL_REDIRECT = False  # the proxy in front redirects; behind it everythin
 SECURE_HSTS_SECONDS = 31_536_000 if IS_HTTPS else 0
 # W008: the proxy redirects. W005, W021: other hosts below this domain are not ours to bind to HTTPS.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
+if not IS_HTTPS:  # on loopback: cookies marked secure would not come back, and HSTS would mean nothing
+    SILENCED_SYSTEM_CHECKS += ["security.W004", "security.W012", "security.W016"]
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],

@@ -36,21 +36,26 @@ class LenientJSONParser(BaseParser):
             raise Invalid(f"The body is not valid JSON: {error}", code="malformed_json") from error
         if not isinstance(parsed, dict):
             raise Invalid("The body must be a JSON object.", code="malformed_json")
-        # An escaped NUL passes JSON but no PostgreSQL text column, no argv and no environment.
-        if b"\\u0000" in raw and _has_nul(parsed):
-            raise Invalid("The body holds a NUL character.", code="nul_character")
+        # Escapes can spell what no PostgreSQL text, argument list or environment can hold.
+        if b"\\u" in raw:
+            _check_texts(parsed)
         return parsed
 
 
-def _has_nul(value: object) -> bool:
-    pending = [value]
+def _check_texts(parsed: object) -> None:
+    pending = [parsed]
     while pending:
         item = pending.pop()
         if isinstance(item, str):
-            if "\0" in item:
-                return True
+            _check_text(item)
         elif isinstance(item, dict):
             pending += [*item.keys(), *item.values()]
         elif isinstance(item, list):
             pending += item
-    return False
+
+
+def _check_text(text: str) -> None:
+    if "\0" in text:
+        raise Invalid("The body holds a NUL character.", code="nul_character")
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise Invalid("The body holds half of a surrogate pair.", code="malformed_json")

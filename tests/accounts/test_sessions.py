@@ -78,7 +78,7 @@ def test_signing_in_is_limited_by_address_and_by_email(redis: RedisServer) -> No
 
 
 @pytest.mark.django_db
-def test_signing_in_works_with_any_case_and_without_redis() -> None:
+def test_signing_in_works_with_any_case(redis: RedisServer) -> None:
     owner = factories.user(is_staff=True)
     form = {"username": owner.email.upper(), "password": factories.PASSWORD}
     assert factories.Client().post("/admin/login/", form).status_code == 302
