@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from asgiref.sync import sync_to_async
 from channels.routing import URLRouter
 from channels.testing import WebsocketCommunicator
 from django.conf import settings
+from django.db import connections
 from django.test import Client
 
 from accounts.models import ApiToken
@@ -67,8 +69,9 @@ class Socket:
 
 
 @pytest.fixture
-async def owner() -> Any:
-    return await sync_to_async(factories.user)()
+async def owner() -> AsyncIterator[Any]:
+    yield await sync_to_async(factories.user)()
+    await sync_to_async(connections.close_all)()  # the helper thread's; PostgreSQL drops no database in use
 
 
 def output(heard: list[dict[str, Any]]) -> bytes:
