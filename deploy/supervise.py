@@ -42,17 +42,17 @@ class Supervisor:
         self.layout = layout
         self.config = layout.run / "supervisord.conf"
 
-    @property
-    def rpc(self) -> Any:
-        """A fresh connection each time: supervisor's transport cannot be used again after a failure."""
+    def call(self, method: str, *arguments: object) -> Any:
+        """One call, one connection: supervisor's transport cannot be used again after a failure."""
         socket = f"unix://{self.layout.run}/supervisor.sock"
         transport: xmlrpc.client.Transport = SupervisorTransport(None, None, socket)  # type: ignore[no-untyped-call] # it has no annotations
         # The address is not used: the transport goes to the socket.
-        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+        with xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport) as server:
+            return getattr(server.supervisor, method)(*arguments)
 
     def is_up(self) -> bool:
         with contextlib.suppress(*UNREACHABLE):
-            return bool(self.rpc.getState()["statename"] == "RUNNING")
+            return bool(self.call("getState")["statename"] == "RUNNING")
         return False
 
     def start(self) -> None:
@@ -72,18 +72,18 @@ class Supervisor:
 
     def apply_config(self) -> list[str]:
         """Take over a changed configuration: only what differs is restarted. Returns those names."""
-        added, changed, removed = self.rpc.reloadConfig()[0]
+        added, changed, removed = self.call("reloadConfig")[0]
         for name in changed + removed:
-            self.rpc.stopProcessGroup(name)
-            self.rpc.removeProcessGroup(name)
+            self.call("stopProcessGroup", name)
+            self.call("removeProcessGroup", name)
         for name in added + changed:
-            self.rpc.addProcessGroup(name)
+            self.call("addProcessGroup", name)
         return [*added, *changed, *removed]
 
     def states(self) -> list[State]:
         return [
             State(info["name"], info["statename"], info["pid"], info["description"])
-            for info in self.rpc.getAllProcessInfo()
+            for info in self.call("getAllProcessInfo")
         ]
 
     def state(self, name: str) -> State:
@@ -91,23 +91,23 @@ class Supervisor:
 
     def ensure_started(self, name: str) -> None:
         if self.state(name).state not in {"RUNNING", "STARTING"}:
-            self.rpc.startProcess(name)
+            self.call("startProcess", name)
 
     def stop(self, names: list[str]) -> None:
         """Stop processes one after the other, waiting for each."""
         for name in names:
             if self.state(name).state not in {"STOPPED", "EXITED", "FATAL"}:
-                self.rpc.stopProcess(name)
+                self.call("stopProcess", name)
 
     def shutdown(self) -> None:
         """Stop all processes at once, then supervisord itself."""
         if not self.is_up():
             return
-        pid = self.rpc.getPID()
+        pid = self.call("getPID")
         # Together: left alone, supervisord stops one after the other.
-        self.rpc.stopAllProcesses()
+        self.call("stopAllProcesses")
         with contextlib.suppress(*UNREACHABLE):
-            self.rpc.shutdown()
+            self.call("shutdown")
         wait_gone([pid], KILL_LIMIT_S)
 
 

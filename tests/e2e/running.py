@@ -52,10 +52,13 @@ class RunningStack:
         return pid
 
     def kill(self, name: str, signum: signal.Signals = signal.SIGKILL) -> int:
-        """Send a signal to one process; supervisord starts it again. Returns the pid it had."""
+        """End one process by a signal; supervisord, who has seen it end, starts it again. Returns its pid."""
         pid = self.pid(name)
-        with contextlib.suppress(ProcessLookupError):  # killed a moment ago; not reaped yet
-            os.kill(pid, signum)
+        os.kill(pid, signum)
+        deadline = time.monotonic() + START_LIMIT_S
+        while self._stack.supervisor.state(name).pid == pid:
+            assert time.monotonic() < deadline, f"{name} (pid {pid}) did not end by {signum.name}"
+            time.sleep(0.01)
         return pid
 
     def stop(self, name: str) -> None:

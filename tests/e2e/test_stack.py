@@ -111,7 +111,7 @@ def test_a_killed_process_comes_back_and_jobs_run(stack: RunningStack, name: str
 
 def test_up_recovers_from_a_killed_supervisor(stack: RunningStack) -> None:
     supervisor = Supervisor(stack.layout)
-    os.kill(supervisor.rpc.getPID(), signal.SIGKILL)
+    os.kill(supervisor.call("getPID"), signal.SIGKILL)
     up.up(stack.layout)
     assert supervisor.is_up()
     assert mags(stack, "run", "echo recovered").stdout == "recovered\n"
