@@ -33,7 +33,7 @@ def take(key: str, per_minute: int, burst: int) -> float:
 
     While Redis is away everything is allowed: a limit protects the service, it must not stop it.
     """
-    name = f"{settings.CHANNEL_PREFIX}:bucket:{key}"
+    name = f"{settings.REDIS_PREFIX}:bucket:{key}"
     answer = redis.attempt(
         lambda client: _script()(keys=[name], args=[per_minute / 60, burst], client=client)
     )

@@ -190,4 +190,4 @@ async def _hub() -> _Hub:
 
 
 def _channel() -> str:
-    return f"{settings.CHANNEL_PREFIX}:wake"
+    return f"{settings.REDIS_PREFIX}:wake"

@@ -97,6 +97,7 @@ TEMPLATES = [
 DATABASES = {"default": env.dj_db_url("DATABASE_URL", f"sqlite:///{VAR_DIR / 'db' / 'mags.sqlite3'}")}
 DATABASES["default"].setdefault("TEST", {})
 DATABASES["default"]["CONN_MAX_AGE"] = None  # threads are kept (core/asgi.py), their connections too
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # so that a restarted PostgreSQL fails no request
 WEB_THREADS = env.int("WEB_THREADS", 8)
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["OPTIONS"] = {
@@ -112,20 +113,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis wakes people up; the database is the truth. ---------------------------------------
 REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6390/0")
-CHANNEL_PREFIX = env.str("CHANNEL_PREFIX", "mags")  # two installations may share a Redis
-CHANNEL_LAYERS = {
-    "default": {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [REDIS_URL], "prefix": CHANNEL_PREFIX},
-    },
-}
-CACHES = {
-    "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": REDIS_URL,
-        "KEY_PREFIX": "mags",
-    },
-}
+REDIS_PREFIX = env.str("REDIS_PREFIX", "mags")  # installations that share a Redis differ in it
 CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True

@@ -35,7 +35,7 @@ async def wake_in_another_process(*groups: str) -> None:
 
 
 def publish_as_another_process(*groups: str) -> None:
-    redis_client.client().publish(f"{settings.CHANNEL_PREFIX}:wake", " ".join(["other", *groups]))
+    redis_client.client().publish(f"{settings.REDIS_PREFIX}:wake", " ".join(["other", *groups]))
 
 
 @pytest.fixture
