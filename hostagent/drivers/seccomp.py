@@ -57,7 +57,7 @@ setdomainname sethostname setns settimeofday swapoff swapon syslog umount umount
 """.split()  # noqa: SIM905 - readable
 
 # New namespaces: mount, cgroup, uts, ipc, user, pid, net. CLONE_NEWTIME exists for unshare only: for clone
-# the bit is part of the exit signal. clone3 hides its flags behind a pointer: it stays ENOSYS, libc uses clone.
+# the bit is part of the exit signal. clone3 hides its flags behind a pointer: ENOSYS, and libc uses clone.
 CLONE_NEW = 0x7E02_0000
 CLONE_NEWTIME = 0x80
 

@@ -72,7 +72,7 @@ def argv(engine: Engine, bundle: Bundle) -> list[str]:
     return [
         *(str(engine.conmon), "--api-version", "1", "--sync", "--cid", sandbox_id, "--cuuid", sandbox_id),
         *("--name", sandbox_id, "--bundle", path, "--full-attach", "--container-pidfile", f"{path}/pid"),
-        # Not synced at the end: the page cache outlives every process, and a crash of the machine ends the job.
+        # Not synced at the end: the page cache outlives processes, and a crash of the machine ends the job.
         *("--log-path", f"k8s-file:{bundle.spool}", "--no-sync-log", "--log-level", "error"),
         *("--exit-dir", str(bundle.fs.exits)),
         *("--runtime", str(engine.runtime), "--runtime-arg", f"--root={engine.runtime_root}"),

@@ -12,7 +12,9 @@ sparse file must not be smaller than a few GiB.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import logging
 import os
 import subprocess
 import time
@@ -26,6 +28,8 @@ from hostagent.linux import btrfs, mount
 OPTIONS = "loop,noatime,discard=async"  # discard: blocks freed inside leave the sparse file as well
 UNMOUNT_TIMEOUT_S = 5.0
 GIB = 1 << 30
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +71,43 @@ def open_state(config: Config) -> StateFs:
 
 
 def close_state(config: Config) -> None:
-    """Unmount the sparse file; its loop device goes with the mount. The file, and so the images, stay."""
-    root = config.state_dir.resolve() / "fs"
-    if not root.is_mount():
-        return
+    """Unmount the sparse file and see its loop device go with it. The file, and so the images, stay."""
+    state_dir = config.state_dir.resolve()
+    root, image = state_dir / "fs", state_dir / "fs.btrfs"
     deadline = time.monotonic() + UNMOUNT_TIMEOUT_S
-    while True:
+    # Tried again: the last namespaces of sandboxes go when the kernel has reaped their processes.
+    while root.is_mount():
         try:
             mount.umount2(root)
         except OSError as error:
             if error.errno != errno.EBUSY or time.monotonic() > deadline:
                 raise DriverError(f"cannot unmount {root}: {error}", f"see `fuser -vm {root}`") from error
-            time.sleep(0.05)  # the last namespaces go when the kernel has reaped their processes
-        else:
+            time.sleep(0.02)
+    while _has_loop_device(image):
+        if time.monotonic() > deadline:
+            _log.warning(
+                "%s keeps its loop device: processes %s have a copy of its mount", image, _holders(root)
+            )
             return
+        time.sleep(0.02)
+
+
+def _holders(root: Path) -> list[str]:
+    """Processes in mount namespaces that were made elsewhere while the file system was mounted."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/mountinfo"):
+        with contextlib.suppress(OSError):  # gone meanwhile
+            if f" {root} " in path.read_text():
+                found.append(path.parent.name)
+    return found
+
+
+def _has_loop_device(image: Path) -> bool:
+    for path in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with contextlib.suppress(OSError):  # gone meanwhile
+            if path.read_text().rstrip("\n") == str(image):
+                return True
+    return False
 
 
 def _mount_image(config: Config, image: Path, root: Path) -> None:

@@ -15,7 +15,7 @@ from hostagent import images
 from hostagent.config import Config
 from hostagent.drivers.oci import OciDriver
 from hostagent.drivers.statefs import close_state
-from tests.privileged.leaks import leaks
+from tests.privileged.leaks import no_leaks
 from tests.privileged.sandbox import Sandboxes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,16 +65,14 @@ def config(state_dir: Path) -> Iterator[Config]:
 
 @pytest_asyncio.fixture
 async def driver(config: Config) -> AsyncIterator[OciDriver]:
-    """An open driver. After it is closed again, nothing of it is left on the host but the state file system."""
+    """An open driver. After it is closed again, nothing of it is left on the host but one file."""
     driver = OciDriver(config)
     await driver.open()
     yield driver
-    left = await driver.find()
-    for found in left:
-        await driver.destroy(found.sandbox_id)
+    sandboxes = await driver.find()
     await driver.close(everything=True)
-    assert leaks(config) == []
-    assert left == [], "the test left sandboxes behind"
+    await no_leaks(config)
+    assert sandboxes == [], "the test left sandboxes behind"
 
 
 @pytest.fixture
