@@ -108,6 +108,13 @@ class PatientClient:
 def one_job(stack: Any, number: int, expected: Expected) -> list[str]:
     """Run one job through whatever happens; answers what is wrong with it."""
     client = PatientClient(stack.url, stack.token)
+    try:
+        return problems_of(client, number, expected)
+    finally:
+        client.http.close()
+
+
+def problems_of(client: PatientClient, number: int, expected: Expected) -> list[str]:
     job_id = client.submit(expected.script)
     job = client.finish(job_id)
     wrong = []
