@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import string
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,8 +13,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from hosts.models import HAS_ROOM, Host
-from hosts.selectors import hosts_candidates, hosts_taking_work
+from hosts.models import Host
 from hosts.services import host_revision_next, host_take_room
 from jobs.models import Job, JobEvent, Lease
 from jobs.services.transition import change, wake_on_commit
@@ -42,16 +41,41 @@ def waiting() -> QuerySet[Job]:
     return Job.objects.filter(status=JobStatus.ACCEPTED, assigned_at__isnull=True)
 
 
-def place(job: Job) -> Host | None:
-    """Take room for `job` on the least loaded host that has it."""
-    for host in hosts_candidates(job.memory_mb).filter(capacity_vcpus__gte=job.vcpus):
-        if host_take_room(host.pk, job.memory_mb):
+def hosts_known() -> list[Host]:
+    """Hosts that have booted and may come back, read once for a submit or a pass: one plain query
+    and a choice in Python cost less than a query that chooses."""
+    return list(Host.objects.filter(revoked_at__isnull=True, boot_epoch__gt=0))
+
+
+def open_ones(hosts: Iterable[Host]) -> list[Host]:
+    """Those that take work now, perhaps full."""
+    return [host for host in hosts if host.is_online and not (host.is_draining or host.is_agent_draining)]
+
+
+def place(job: Job, hosts: Iterable[Host]) -> Host | None:
+    """Take room for `job` on the least loaded of `hosts` that has it. What was read of them is only
+    a guess by now: `host_take_room` decides."""
+    for host in sorted(open_ones(hosts), key=_load):
+        if _could_fit(job, host) and _has_room(host) and host_take_room(host.pk, job.memory_mb):
             return host
     return None
 
 
-def offer(job: Job, host: Host) -> None:
-    """Give the placed job's present attempt to `host`, and wake it."""
+def _load(host: Host) -> float:
+    return host.used_sandboxes / max(host.capacity_sandboxes, 1)
+
+
+def _has_room(host: Host) -> bool:
+    return host.used_sandboxes < host.capacity_sandboxes
+
+
+def _could_fit(job: Job, host: Host) -> bool:
+    """Whether the host is large enough when it is empty."""
+    return job.memory_mb <= host.capacity_memory_mb and job.vcpus <= host.capacity_vcpus
+
+
+def offer(job: Job, host: Host) -> JobEvent:
+    """Give the placed job's present attempt to `host`, and wake it. The event is for the caller to store."""
     Lease.objects.create(
         job_id=job.pk,
         host=host,
@@ -62,8 +86,8 @@ def offer(job: Job, host: Host) -> None:
         memory_mb=job.memory_mb,
     )
     detail = {"host": host.name, "attempt": job.attempt}
-    JobEvent.objects.create(job_id=job.pk, kind="assigned", detail=detail)
     wake_on_commit(f"host.{host.pk}")
+    return JobEvent(job_id=job.pk, kind="assigned", detail=detail)
 
 
 def assigned(job: Job, now: datetime) -> dict[str, Any]:
@@ -81,21 +105,15 @@ def assigned(job: Job, now: datetime) -> dict[str, Any]:
     }
 
 
-def waits(job: Job) -> dict[str, Any]:
+def waits(job: Job, hosts: Iterable[Host]) -> dict[str, Any]:
     """Why a job goes on waiting: the reason, and the same in a sentence."""
-    return _waits(job, list(hosts_taking_work()))
-
-
-def _waits(job: Job, open_hosts: list[Host]) -> dict[str, Any]:
-    if open_hosts:
-        is_full = _could_fit(job, open_hosts)
-        return {"reason": Reason.NO_CAPACITY, "message": ALL_FULL if is_full else TOO_LARGE_NOW}
-    is_draining = Host.objects.filter(is_online=True, revoked_at__isnull=True).exists()
-    return {"reason": Reason.NO_HOST, "message": ALL_DRAINING if is_draining else NO_HOST}
-
-
-def _could_fit(job: Job, hosts: list[Host]) -> bool:
-    return any(job.memory_mb <= h.capacity_memory_mb and job.vcpus <= h.capacity_vcpus for h in hosts)
+    online = [host for host in hosts if host.is_online]
+    if not online:
+        return {"reason": Reason.NO_HOST, "message": NO_HOST}
+    if not open_ones(online):
+        return {"reason": Reason.NO_HOST, "message": ALL_DRAINING}
+    is_full = any(_could_fit(job, host) for host in open_ones(online))
+    return {"reason": Reason.NO_CAPACITY, "message": ALL_FULL if is_full else TOO_LARGE_NOW}
 
 
 def schedule_waiting(*, explain: bool = False) -> int:
@@ -107,17 +125,17 @@ def schedule_waiting(*, explain: bool = False) -> int:
     """
     if not waiting().exists():
         return 0
-    open_hosts = list(hosts_taking_work())
+    hosts = hosts_known()
     count = 0
     for job in _fair_order():
-        if _assign(job):
+        if not any(_has_room(host) for host in open_ones(hosts)):
+            break
+        if _assign(job, hosts):
             count += 1
-            continue
-        is_full = not hosts_taking_work().filter(HAS_ROOM).exists()
-        if is_full or (_is_overdue(job) and _could_fit(job, open_hosts)):
+        elif _is_overdue(job) and any(_could_fit(job, host) for host in open_ones(hosts)):
             break
     if explain:
-        _explain(open_hosts)
+        _explain(hosts)
     return count
 
 
@@ -140,25 +158,26 @@ def _fair_order() -> Iterator[Job]:
         counts[owner] += 1
 
 
-def _assign(job: Job) -> bool:
+def _assign(job: Job, hosts: list[Host]) -> bool:
     try:
         with transaction.atomic():
-            host = place(job)
+            host = place(job, hosts)
             if host is None:
                 return False
             changes = assigned(job, timezone.now())
             if not change(job, event=None, guard=Q(assigned_at__isnull=True), **changes):
                 raise _Lost
-            offer(job, host)
+            offer(job, host).save()
     except _Lost:
         return False
+    host.used_sandboxes += 1  # for the rest of the pass
     return True
 
 
-def _explain(open_hosts: list[Host]) -> None:
+def _explain(hosts: list[Host]) -> None:
     """Tell those who wait why, where the reason is another one now."""
     for job in waiting().defer("script", "environment").order_by("created_at")[:EXPLAIN_LIMIT]:
-        changes = _waits(job, open_hosts)
+        changes = waits(job, hosts)
         if job.message != changes["message"]:
             with transaction.atomic():
                 change(job, event=None, guard=Q(assigned_at__isnull=True), **changes)

@@ -52,32 +52,33 @@ def job_submit(owner: User, token: ApiToken | None, spec: JobSpec) -> Job:
     Raises NeverFits where hosts are known and none could ever hold it.
     """
     now = timezone.now()
-    vcpus, memory_mb = _size(spec)
+    hosts = schedule.hosts_known()
+    vcpus, memory_mb = _size(spec, hosts)
     job = Job(
         owner=owner, token=token, script=spec.script, name=spec.name, environment=spec.environment or {},
         image=spec.image, vcpus=vcpus, memory_mb=memory_mb, disk_gb=spec.disk_gb, timeout_s=spec.timeout_s,
         retries=spec.retries, created_at=now, changed_at=now, revision=1,
     )  # fmt: skip
-    with transaction.atomic():
+    events = [JobEvent(job_id=job.pk, at=now, kind="submitted")]
+    with transaction.atomic(savepoint=False):
         # Whoever waits was first: a new job does not pass them, it joins them.
-        host = None if schedule.waiting().exists() else schedule.place(job)
-        changes = schedule.assigned(job, now) if host else schedule.waits(job)
+        host = None if schedule.waiting().exists() else schedule.place(job, hosts)
+        changes = schedule.assigned(job, now) if host else schedule.waits(job, hosts)
         for name, value in changes.items():
             setattr(job, name, value)
         job.save(force_insert=True)
-        JobEvent.objects.create(job_id=job.pk, at=now, kind="submitted")
         if host:
-            schedule.offer(job, host)
+            events.append(schedule.offer(job, host))
         else:
             transaction.on_commit(schedule.schedule_waiting)
+        JobEvent.objects.bulk_create(events)
         announce(job)
     return job
 
 
-def _size(spec: JobSpec) -> tuple[int, int]:
+def _size(spec: JobSpec, hosts: list[Host]) -> tuple[int, int]:
     """The vcpus and memory of the job; defaults shrink to the largest host, explicit wishes do not."""
-    known = Host.objects.filter(revoked_at__isnull=True, boot_epoch__gt=0)
-    sizes = list(known.values_list("capacity_vcpus", "capacity_memory_mb"))
+    sizes = [(host.capacity_vcpus, host.capacity_memory_mb) for host in hosts]
     if not sizes:
         return spec.vcpus or DEFAULT_VCPUS, spec.memory_mb or DEFAULT_MEMORY_MB
     most_vcpus, most_memory_mb = (max(column) for column in zip(*sizes, strict=True))

@@ -61,7 +61,7 @@ class TestWaiting:
         first = factories.job(owner)
         agent = Agent(sandboxes=1, boot=False)
         Host.objects.filter(pk=agent.host.pk).update(
-            is_online=True, capacity_sandboxes=1, capacity_memory_mb=4096, capacity_vcpus=4
+            is_online=True, boot_epoch=1, capacity_sandboxes=1, capacity_memory_mb=4096, capacity_vcpus=4
         )
         second = factories.job(owner)
         assert lease_of(first).host_id == agent.host.pk
