@@ -60,15 +60,18 @@ export function isPlain(text) {
  */
 export function parse(text, style = PLAIN) {
   if (isPlain(text)) return { segments: text ? [{ text, style }] : [], style };
-  const line = text.replace(/\r+$/, "");
   /** @type {Segment[]} */
   let segments = [];
-  for (const [, params, final, run, odd] of line.matchAll(TOKEN)) {
+  let isWiped = false; // by the next character: a return alone, at the end, shows what was there
+  for (const [, params, final, run, odd] of text.matchAll(TOKEN)) {
     if (final === "m") style = applySgr(style, params);
-    else if (run !== undefined) push(segments, run, style);
-    else if (odd === "\r") segments = [];
+    else if (odd === "\r") isWiped = true;
     else if (odd === "\b") backspace(segments);
-    else if (odd !== undefined) push(segments, visible(odd), style);
+    else if (run !== undefined || odd !== undefined) {
+      if (isWiped) segments = [];
+      isWiped = false;
+      push(segments, run ?? visible(odd), style);
+    }
   }
   return { segments, style };
 }

@@ -12,10 +12,11 @@
  * @property {string} [base64]  the exact bytes, where they are not UTF-8 by themselves
  */
 
-import { PLAIN, styleAfter } from "./ansi.js";
+import { PLAIN, plain, styleAfter } from "./ansi.js";
 
 // Of one line this much is kept; the rest is counted and is in the download.
 export const KEPT_CHARS = 256 * 1024;
+const WIPE_FROM_CHARS = 4096;
 const STREAMS = ["stdout", "stderr", "platform"];
 
 /** The lines of one job's output. */
@@ -90,12 +91,13 @@ export class LineStore {
   /** @param {number} line @param {string} more */
   _extend(line, more) {
     let text = this.texts[line] + more;
-    // What a carriage return wiped need not be kept, only the colours it set.
-    const wiped = text.lastIndexOf("\r", text.length - 2);
-    if (wiped >= 0 && text.length > 4096) {
-      this.styleIds[line] = this._styleId(styleAfter(text.slice(0, wiped), this.style(line)));
-      text = text.slice(wiped + 1);
-      this.dropped.delete(line);
+    if (text.length > WIPE_FROM_CHARS) {
+      const wiped = wipedBy(text);
+      if (wiped > 0) {
+        this.styleIds[line] = this._styleId(styleAfter(text.slice(0, wiped), this.style(line)));
+        text = text.slice(wiped);
+        this.dropped.delete(line);
+      }
     }
     if (text.length > KEPT_CHARS) {
       this.dropped.set(line, (this.dropped.get(line) ?? 0) + text.length - KEPT_CHARS);
@@ -123,4 +125,17 @@ export class LineStore {
       this[column].set(/** @type {any} */ (old));
     }
   }
+}
+
+/**
+ * How much of a line was wiped by a carriage return that something visible follows. It need not be
+ * kept, only the colours it set.
+ *
+ * @param {string} text
+ */
+function wipedBy(text) {
+  const last = text.lastIndexOf("\r");
+  if (last < 0) return 0;
+  if (plain(text.slice(last + 1))) return last + 1;
+  return text.lastIndexOf("\r", last - 1) + 1;
 }

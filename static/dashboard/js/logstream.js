@@ -36,7 +36,7 @@ export function followLogs(path, { onEntries, onStatus, onEnd, onState }) {
     },
   });
 
-  // Once a frame, so that a server that waits for us never runs further ahead than we can draw.
+  // The server sends at most a window ahead of this, so a page that cannot keep up is not buried.
   function acknowledge() {
     if (acknowledged === offset) return;
     acknowledged = offset;

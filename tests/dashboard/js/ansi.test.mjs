@@ -79,6 +79,7 @@ test("a carriage return starts the line again", () => {
   assert.equal(plain("10%\r20%\r30%"), "30%");
   assert.equal(plain("10%\r20%\r"), "20%");
   assert.equal(plain("windows\r"), "windows");
+  assert.equal(plain("10%\r20%\r\x1b[K\x1b[0m"), "20%");
   assert.equal(parse("\x1b[32m10%\r100%").segments[0].style.fg, 2);
 });
 

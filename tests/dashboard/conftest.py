@@ -1,0 +1,75 @@
+"""A browser, and a server for it to talk to."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from accounts.models import User
+from tests.dashboard.live import CHROMIUM, CHROMIUM_FLAGS, LiveAgent, WebServer
+from tests.servers import RedisServer
+
+expect.set_options(timeout=20_000)  # ms; machines that run all tests at once are slow now and then
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        # Playwright keeps an event loop on this thread, which makes Django refuse to work on it.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def web_process(django_db_setup: None, redis_server: RedisServer) -> Iterator[WebServer]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    with WebServer(port) as server:
+        yield server
+
+
+@pytest.fixture
+def web(web_process: WebServer, transactional_db: None, redis: RedisServer) -> WebServer:
+    """The running web server, with an empty database. A test that stops it must start it again."""
+    return web_process
+
+
+@pytest.fixture
+def agent(web: WebServer) -> Iterator[LiveAgent]:
+    with contextlib.closing(LiveAgent(web.url)) as agent:
+        yield agent
+
+
+@pytest.fixture
+def open_page(chromium: Browser, web: WebServer) -> Iterator[Callable[[User | None, str], Page]]:
+    """Opens a path in a browser that is signed in as a user. Errors in the page fail the test."""
+    contexts = []
+    problems: list[str] = []
+
+    def opened(owner: User | None, path: str) -> Page:
+        context = chromium.new_context(viewport={"width": 1440, "height": 900})
+        contexts.append(context)
+        if owner is not None:
+            client = Client()
+            client.force_login(owner)
+            value = client.cookies[settings.SESSION_COOKIE_NAME].value
+            context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": value, "url": web.url}])
+        page = context.new_page()
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda m: problems.append(m.text) if "Content Security Policy" in m.text else None)
+        page.goto(web.url + path)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert problems == []

@@ -1,0 +1,138 @@
+"""A real web server on the test database, an agent that talks to it, and a reader of the log on its pages."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+from django.db import connection
+from playwright.sync_api import Page
+
+from jobs.models import Lease
+from tests import servers
+from tests.jobs import factories
+
+CHROMIUM = "/usr/bin/chromium"
+CHROMIUM_FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+class WebServer(servers._Server):
+    """daphne with the test run's database and Redis. `stop(SIGKILL)` and `start()` play a crash."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        self.url = f"http://127.0.0.1:{port}"
+
+    def command(self) -> list[str]:
+        settings = {
+            "MAGS_DATABASE_URL": _database_url(),
+            "MAGS_PUBLIC_URL": self.url,
+            "PYTHONPATH": str(Path.cwd()),
+        }
+        variables = [f"{name}={value}" for name, value in settings.items()]
+        daphne = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port)]
+        return ["env", *variables, *daphne, "mags_project.asgi:application"]
+
+
+def _database_url() -> str:
+    name = connection.settings_dict["NAME"]
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{name}"
+    host, port, user = (connection.settings_dict[key] for key in ("HOST", "PORT", "USER"))
+    return f"postgres://{user}@{host}:{port}/{name}"
+
+
+class HttpClient:
+    """What factories.Agent needs of Django's test client, over real HTTP."""
+
+    def __init__(self, url: str, headers: dict[str, str]) -> None:
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=30, trust_env=False)
+
+    def get(self, path: str) -> httpx.Response:
+        return self._http.get(path)
+
+    def post(self, path: str, data: Any, content_type: str) -> httpx.Response:
+        assert content_type == "application/json"
+        return self._http.post(path, json=data)
+
+    def close(self) -> None:
+        self._http.close()
+
+
+class LiveAgent(factories.Agent):
+    """An agent that prints what a test tells it to."""
+
+    def __init__(self, url: str, **options: Any) -> None:
+        super().__init__(boot=False, **options)
+        self.http = HttpClient(url, {"Authorization": self.client.defaults["HTTP_AUTHORIZATION"]})
+        self.client = self.http  # type: ignore[assignment]
+        self.boot()
+        self._offsets: dict[int, int] = {}
+
+    def close(self) -> None:
+        self.http.close()
+
+    def start(self, lease: Lease) -> None:
+        assert self.report(factories.started(lease)) == [{"status": 200}]
+
+    def prints(self, lease: Lease, data: bytes, stream: int = 1) -> None:
+        """Ship output, in as many reports as its size needs."""
+        for begin in range(0, len(data), 512 * 1024):
+            part = data[begin : begin + 512 * 1024]
+            records = [
+                [factories.now_ms(), stream, len(part[at : at + 65536])] for at in range(0, len(part), 65536)
+            ]
+            offset = self._offsets.get(lease.pk, 0)
+            assert self.report(factories.log(lease, offset, part, records)) == [{"status": 200}]
+            self._offsets[lease.pk] = offset + len(part)
+
+    def finish(self, lease: Lease, **fields: Any) -> None:
+        end = factories.finished(lease, self._offsets.get(lease.pk, 0), **fields)
+        assert self.report(end) == [{"status": 200}]
+
+
+class LogPanel:
+    """The log on a job's page."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.box = page.locator("[data-log-box]")
+
+    def wait_for_state(self, state: str, timeout_s: float = 20) -> None:
+        self.page.wait_for_selector(f"[data-log-state][data-state={state}]", timeout=timeout_s * 1000)
+
+    def wait_for_lines(self, text: str, timeout_s: float = 20) -> None:
+        """`text` is what the counter says: "3 lines"."""
+        self.page.wait_for_selector(f"[data-log-count]:text-is('{text}')", timeout=timeout_s * 1000)
+
+    def shown(self) -> list[str]:
+        """The text of the rows that are in the document."""
+        return self.page.locator(".log-row .log-text").all_inner_texts()
+
+    def everything(self) -> list[str]:
+        """All lines, read as a person would: from the top, screen by screen."""
+        return list(self.page.evaluate(READ_ALL))
+
+
+# Rows are keyed by their line; a line that shows twice with other text would be seen.
+READ_ALL = """async () => {
+  const box = document.querySelector("[data-log-box]");
+  const frame = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  const seen = new Map();
+  box.scrollTop = 0;
+  for (let last = -1; box.scrollTop !== last; ) {
+    last = box.scrollTop;
+    await frame();
+    for (const row of box.querySelectorAll(".log-row")) {
+      seen.set(Number(row.dataset.line), row.querySelector(".log-text").textContent);
+    }
+    box.scrollTop += box.clientHeight - 40;
+  }
+  const lines = [...seen.keys()].sort((a, b) => a - b);
+  return lines.map((line, at) => (line === at ? seen.get(line) : `missing ${at}`));
+}"""
