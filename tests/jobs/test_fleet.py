@@ -80,6 +80,24 @@ class TestWaiting:
         assert lease_of(large).host_id == agent.host.pk
         assert lease_of(other).host_id == agent.host.pk
 
+    def test_room_that_appears_just_after_a_submit_looked_is_found(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        agent = Agent(sandboxes=1)
+        first = factories.job()
+        read = schedule.hosts_known
+
+        def read_then_end_the_first() -> list[Host]:
+            hosts = read()
+            monkeypatch.setattr(schedule, "hosts_known", read)
+            agent.run(first)
+            return hosts
+
+        monkeypatch.setattr(schedule, "hosts_known", read_then_end_the_first)
+        second = factories.job()
+        assert second.reason == "no_capacity"  # that is what it saw
+        assert lease_of(second).host_id == agent.host.pk
+
     def test_a_draining_or_revoked_host_gets_nothing(self) -> None:
         draining, revoked = Agent(), Agent()
         host_drain(draining.host.name, is_draining=True)
