@@ -85,10 +85,9 @@ def _remembered(owner: AbstractBaseUser, key: str, digest: str) -> Answer | None
 def _create(owner: AbstractBaseUser, key: str, digest: str, create: Callable[[], Answer]) -> Answer:
     status, body = create()
     try:
-        with transaction.atomic():
-            IdempotencyRecord.objects.create(
-                owner_id=owner.pk, key=key, request_digest=digest, status=status, body=body
-            )
+        IdempotencyRecord.objects.create(
+            owner_id=owner.pk, key=key, request_digest=digest, status=status, body=body
+        )
     except IntegrityError as error:
         # On PostgreSQL the same request ran at the same time and won; undo our creation.
         raise _Taken from error

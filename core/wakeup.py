@@ -20,6 +20,7 @@ import secrets
 import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from django.conf import settings
@@ -39,15 +40,23 @@ PING_AFTER_S = 10.0  # a silent connection may be dead
 _ORIGIN = secrets.token_hex(4).encode()  # our own messages come back; they were delivered already
 _hubs: dict[asyncio.AbstractEventLoop, _Hub] = {}
 _hubs_lock = threading.Lock()
+_publisher = ThreadPoolExecutor(1, thread_name_prefix="wake")
 
 
 def wake(*groups: str) -> None:
     """Wake everybody who listens to one of the groups. Never raises, never waits long."""
     with _hubs_lock:
-        hubs = list(_hubs.values())
+        hubs = [hub for loop, hub in _hubs.items() if not loop.is_closed()]
     for hub in hubs:
         hub.notify_from_thread(groups)
     payload = b" ".join([_ORIGIN, *(group.encode() for group in groups)])
+    if hubs:  # a web process: the answer under way need not wait for Redis
+        _publisher.submit(_publish, payload)
+    else:
+        _publish(payload)
+
+
+def _publish(payload: bytes) -> None:
     redis.attempt(lambda client: client.publish(_channel(), payload))
 
 

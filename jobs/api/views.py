@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any, cast
 
-from adrf.views import APIView as AsyncAPIView
 from asgiref.sync import sync_to_async
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
@@ -14,6 +13,7 @@ from rest_framework.views import APIView
 
 from accounts.models import ApiToken, User
 from core.api.pagination import PAGE_PARAMETERS, paginated
+from core.api.views import AsyncAPIView
 from core.idempotency import Answer, digest_of, idempotent, key_of
 from core.wakeup import listening
 from jobs import logs, selectors

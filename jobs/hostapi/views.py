@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from adrf.views import APIView as AsyncAPIView
 from channels.db import database_sync_to_async
 from django.conf import settings
 from drf_spectacular.utils import extend_schema
@@ -13,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from core.api.views import AsyncAPIView
 from core.wakeup import listening
 from hosts.api.authentication import HostAuthentication, IsHost
 from hosts.errors import StaleBoot
