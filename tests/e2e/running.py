@@ -147,7 +147,11 @@ def end_stale_stacks() -> None:
 
 
 def end(layout: Layout) -> None:
+    """Stop the stack and check; its logs stay in var/test/logs until the next one's take their place."""
     down.down(layout)
+    shutil.rmtree(TESTS / "logs", ignore_errors=True)
+    if layout.log.exists():
+        shutil.move(layout.log, TESTS / "logs")
     mounted = down.mounts_below(layout.var)
     assert not mounted, mounted
     shutil.rmtree(layout.var)
