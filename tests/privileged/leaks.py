@@ -33,10 +33,15 @@ def leaks(config: Config) -> list[str]:
         *_lines("link", _output("ip", "-oneline", "link"), f" {config.instance}-"),
         *_lines("netns", _output("ip", "netns"), f"{config.instance}-"),
         *_lines("nft table", _output("nft", "list", "tables"), f" {config.instance}"),
-        *(f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob(f"**/{config.instance}")),
+        *(f"cgroup {path}" for root in _hierarchies() if (path := root / config.instance).exists()),
         *(f"directory {path}" for path in (Path(run_dir),) if path.exists()),
     ]
     return [*found, *_processes(state_dir, run_dir)]
+
+
+def _hierarchies() -> list[Path]:
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return [Path(line.split()[4]) for line in lines if " - cgroup" in line]
 
 
 def _processes(*marks: str) -> list[str]:
