@@ -74,6 +74,17 @@ class EnvironmentField(serializers.DictField):
         return found
 
 
+class FileIdsField(serializers.ListField):
+    """Refused when it is not empty, so its items are not looked at: there may be a million."""
+
+    child = StringField()
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        if not isinstance(data, list):
+            self.fail("not_a_list", input_type=type(data).__name__)
+        return data
+
+
 def _whole(least: int, most: int, **options: Any) -> serializers.IntegerField:
     return serializers.IntegerField(
         min_value=least, max_value=most, required=False, allow_null=True, **options
@@ -88,7 +99,9 @@ class JobInput(serializers.Serializer[Any]):
     """A job to run. Unknown fields are ignored."""
 
     script = StringField(help_text="A shell script.")
-    type = serializers.ChoiceField(["inline"], **_optional())
+    type = serializers.ChoiceField(
+        ["inline"], **_optional(), error_messages={"invalid_choice": 'must be "inline"'}
+    )
     name = NameField()
     environment = EnvironmentField(**_optional())
     vcpus = _whole(1, limits.VCPUS_LIMIT, help_text="Default 2.")
@@ -104,7 +117,7 @@ class JobInput(serializers.Serializer[Any]):
     workspace_id = StringField(**_optional(), allow_blank=True, help_text="Not available yet.")
     base_workspace_id = StringField(**_optional(), allow_blank=True, help_text="Not available yet.")
     startup_command = StringField(**_optional(), allow_blank=True, help_text="Not available yet.")
-    file_ids = serializers.ListField(child=StringField(), **_optional(), help_text="Not available yet.")
+    file_ids = FileIdsField(**_optional(), help_text="Not available yet.")
 
     def validate_script(self, script: str) -> str:
         size = len(script.encode())

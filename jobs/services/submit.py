@@ -139,6 +139,9 @@ def _stop_waiting(job: Job) -> bool:
 
 def job_update(job: Job, *, name: str) -> Job:
     """Rename a job, whatever its state."""
-    while job.name != name and not change(job, event="renamed", detail={"name": name}, name=name):
+    while job.name != name:
+        with transaction.atomic():
+            if change(job, event="renamed", detail={"name": name}, name=name):
+                break
         job.refresh_from_db()
     return job

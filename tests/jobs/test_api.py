@@ -89,6 +89,8 @@ def test_what_published_clients_send_besides_is_accepted(client: Client) -> None
         ({"script": True}, "script"),
         ({"script": "a\ud800"}, ""),
         ({"type": "file"}, "type"),
+        ({"type": {"a": 1}}, "type"),
+        ({"file_ids": "x"}, "file_ids"),
         ({"name": "-x"}, "name"),
         ({"name": "a\n"}, "name"),
         ({"name": "a" * 64}, "name"),
