@@ -65,14 +65,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings() -> Iterator[None]:
+def postgres_server() -> Iterator[PostgresServer]:
+    with PostgresServer(POSTGRES_PORT) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(request: pytest.FixtureRequest) -> None:
     """A real file (threads and processes see it), or a real PostgreSQL."""
-    if not IS_POSTGRES:
+    if IS_POSTGRES:
+        request.getfixturevalue("postgres_server")
+    else:
         settings.DATABASES["default"]["TEST"]["NAME"] = str(VAR_DIR / "db" / "test.sqlite3")
-        yield
-        return
-    with PostgresServer(POSTGRES_PORT):
-        yield
 
 
 @pytest.fixture(scope="session")

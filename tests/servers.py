@@ -115,6 +115,11 @@ class PostgresServer(_Server):
         return [*self._as_user(), str(POSTGRES_BIN / "postgres"), "-D", data, *options]
 
     def start(self) -> None:
+        if not (self.directory / "data").exists():
+            self._make_cluster()
+        super().start()
+
+    def _make_cluster(self) -> None:
         if os.geteuid() == 0:
             shutil.chown(self.directory, "postgres")
         initdb = [str(POSTGRES_BIN / "initdb"), "-D", str(self.directory / "data")]
@@ -122,7 +127,6 @@ class PostgresServer(_Server):
         subprocess.run(
             [*self._as_user(), *initdb, *options], check=True, capture_output=True, cwd=self.directory
         )
-        super().start()
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:  # SIGINT: PostgreSQL's fast shutdown
         super().stop(how)

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import connection
 
 from tests.accounts import factories
-from tests.servers import RedisServer, WebServer
+from tests.servers import PostgresServer, RedisServer, WebServer
 
 ME = "/api/v1/auth/me"
 TOKENS = "/api/v1/auth/tokens"
@@ -163,6 +163,15 @@ def test_answers_while_redis_is_away(api: httpx.Client, web: WebServer, redis: R
         assert (answer.status_code, answer.json()["redis"]) == (200, "degraded")
     finally:
         redis.start()
+
+
+@pytest.mark.postgres
+def test_restarted_postgresql_fails_no_request(api: httpx.Client, postgres_server: PostgresServer) -> None:
+    assert {api.get(ME).status_code for _ in range(20)} == {200}
+    connection.close()
+    postgres_server.stop()
+    postgres_server.start()
+    assert {api.get(ME).status_code for _ in range(20)} == {200}
 
 
 def test_client_that_leaves_early_harms_nobody(api: httpx.Client, web: WebServer) -> None:
