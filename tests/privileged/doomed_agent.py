@@ -1,4 +1,4 @@
-"""A process that takes a sandbox through its life and is killed on the way: `doomed_agent <before|after> <where> ...`."""
+"""Takes a sandbox through its life and is killed on the way: `doomed_agent <before|after> <where> ...`."""
 
 from __future__ import annotations
 

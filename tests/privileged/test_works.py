@@ -1,4 +1,4 @@
-"""What people do in a sandbox, which the isolation must not break. Needs the package mirrors of this machine."""
+"""What people do in a sandbox, which the isolation must not break. Needs this machine's package mirrors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ async def test_apt_get_install_and_gdb(sandboxes: Sandboxes) -> None:
 set -e
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends gdb >/dev/null
-gdb -q -batch -ex 'set breakpoint pending on' -ex 'break strlen' -ex run -ex 'x/i $pc' -ex 'info inferiors' \\
+gdb -q -batch -ex 'set breakpoint pending on' -ex 'break exit' -ex run -ex 'x/i $pc' -ex 'info inferiors' \\
     --args /bin/true 2>&1
 """
     run = await sandboxes.run(script, timeout_s=LONG_S)
@@ -35,7 +35,8 @@ async def test_pip_install(sandboxes: Sandboxes) -> None:
 
 async def test_npm_install(sandboxes: Sandboxes) -> None:
     run = await sandboxes.run(
-        "set -e; mkdir p; cd p; npm install --silent is-odd >/dev/null; node -e 'console.log(require(\"is-odd\")(3))'",
+        "set -e; mkdir p; cd p; npm install --silent is-odd >/dev/null\n"
+        "node -e 'console.log(require(\"is-odd\")(3))'",
         timeout_s=LONG_S,
     )
     assert (run.exit.exit_code, run.output.stdout) == (0, b"true\n"), run.output.text
@@ -44,8 +45,8 @@ async def test_npm_install(sandboxes: Sandboxes) -> None:
 async def test_server_on_port_80_and_ping(sandboxes: Sandboxes) -> None:
     run = await sandboxes.run(
         "echo hello > index.html; python3 -m http.server 80 >/dev/null 2>&1 &\n"
-        "curl -sS --retry 20 --retry-connrefused --retry-delay 1 http://127.0.0.1/ && ping -c 1 -W 2 127.0.0.1 >/dev/null"
-        " && ping -6 -c 1 -W 2 ::1 >/dev/null && echo pinged"
+        "curl -sS --retry 20 --retry-connrefused --retry-delay 1 http://127.0.0.1/"
+        " && ping -c 1 -W 2 127.0.0.1 >/dev/null && ping -6 -c 1 -W 2 ::1 >/dev/null && echo pinged"
     )
     assert (run.exit.exit_code, run.output.stdout) == (0, b"hello\npinged\n"), run.output.text
 
@@ -54,7 +55,7 @@ async def test_server_on_port_80_and_ping(sandboxes: Sandboxes) -> None:
     "script",
     [
         "mkdir a && chown 1234:5678 a && chmod 2750 a && ln -s a b && mkfifo f && setfattr -n user.x -v y a",
-        "useradd -m someone && su someone -c 'test $(id -u) = 1000 && touch ~/x' && stat -c %U /home/someone/x",
+        "useradd -m someone && su someone -c 'touch ~/x' && test $(stat -c %U /home/someone/x) = someone",
         "python3 -c 'import multiprocessing as m; m.Pool(2).map(abs, [1, 2])'",
         "script -qc 'tty' /dev/null",
         "python3 -c 'import threading; t = threading.Thread(target=print); t.start(); t.join()'",
