@@ -24,6 +24,7 @@ def check_tools(config: Config, *, is_before_install: bool) -> Iterator[Finding]
         "nft": ("nftables", "--version"),
         "mmdebstrap": ("mmdebstrap", "--version"),
         "unshare": ("util-linux", "--version"),
+        "setpriv": ("util-linux", "--version"),
         "losetup": ("mount", "--version"),
         "tar": ("tar", "--version"),
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hostagent.config import Config
 from hostagent.drivers.statefs import open_state
-from hostagent.images.build import Progress, build, cached
+from hostagent.images.mmdebstrap import Progress, build, cached
 from hostagent.images.recipe import RECIPES, recipe
 from hostagent.images.store import install, installed_build, listing
 

@@ -14,7 +14,7 @@ from typing import IO, cast
 import zstandard
 
 from hostagent.errors import AgentError
-from hostagent.images.build import SUFFIX
+from hostagent.images.mmdebstrap import SUFFIX
 from hostagent.images.recipe import BUILD_FILE, RECIPES
 from hostagent.linux import btrfs
 from hostagent.linux.syscall import AT_FDCWD, check, libc

@@ -118,8 +118,8 @@ def _locked() -> Iterator[tuple[Record, Save]]:
         record = Record(**_parsed(file.read()))
 
         def save(record: Record) -> None:
-            # In place and in one write. What a shorter text leaves of the former is not read by `_parsed`.
-            os.pwrite(file.fileno(), json.dumps(asdict(record)).encode(), 0)
+            # In one write, in place. If we are killed here, the rest behind it is not read by `_parsed`.
+            os.ftruncate(file.fileno(), os.pwrite(file.fileno(), json.dumps(asdict(record)).encode(), 0))
 
         yield record, save
         if record.instances:

@@ -17,8 +17,8 @@ async def main() -> None:
         command = ["nsenter", f"--net={slot.netns_path}", "--", "sleep", "600"]
         quiet = asyncio.subprocess.DEVNULL
         sleeper = await asyncio.create_subprocess_exec(*command, stdout=quiet, start_new_session=True)
-        while _name(sleeper.pid) != "sleep":  # it is nsenter for some milliseconds
-            await asyncio.sleep(0.005)  # noqa: ASYNC110
+        while _name(sleeper.pid) != "sleep":  # noqa: ASYNC110  nsenter, for some milliseconds
+            await asyncio.sleep(0.005)
         print(slot.index, sleeper.pid, flush=True)
         await asyncio.Event().wait()
 

@@ -68,10 +68,11 @@ def _build(cache: Path, recipe: Recipe, progress: Progress) -> Path:
 
 
 def _command(recipe: Recipe, build_name: str, target: Path) -> list[str]:
-    """In its own mount and process namespace: whatever happens, no mount and no process stays."""
+    """In its own mount and process namespace, killed when we die: no mount and no process ever stays."""
     sources = debian_sources()
     script = customize_script(build_name, "".join(f"{line}\n" for line in sources))
     return [
+        *("setpriv", "--pdeathsig=KILL"),
         *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
         *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=tar", "--verbose"),
         f"--include={','.join(recipe.packages)}",

@@ -1,0 +1,65 @@
+"""Which of the machine's package sources an image is built from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hostagent.images.sources import KEYRING, debian_sources
+
+PUBLIC = [
+    f"deb [signed-by={KEYRING}] http://deb.debian.org/debian bookworm main",
+    f"deb [signed-by={KEYRING}] http://deb.debian.org/debian bookworm-updates main",
+    f"deb [signed-by={KEYRING}] http://deb.debian.org/debian-security bookworm-security main",
+]
+
+
+def write(apt: Path, **files: str) -> Path:
+    (apt / "sources.list.d").mkdir()
+    for name, text in files.items():
+        path = apt / name.replace("__", ".d/").replace("_", ".")
+        path.write_text(text)
+    return apt
+
+
+def test_machine_without_sources_gets_the_public_mirror(tmp_path: Path) -> None:
+    assert debian_sources(tmp_path) == PUBLIC
+
+
+def test_one_line_format(tmp_path: Path) -> None:
+    apt = write(
+        tmp_path,
+        sources_list="# comment\n"
+        "deb [arch=amd64 signed-by=/x] http://mirror.example/debian/ bookworm main non-free # x\n"
+        "deb-src http://src.example/debian bookworm-updates main\n"
+        "deb https://sec.example/debian-security bookworm-security main\n",
+    )
+    assert debian_sources(apt) == [
+        f"deb [signed-by={KEYRING}] http://mirror.example/debian/ bookworm main",
+        PUBLIC[1],
+        f"deb [signed-by={KEYRING}] https://sec.example/debian-security bookworm-security main",
+    ]
+
+
+def test_deb822_format_with_comments_and_several_suites(tmp_path: Path) -> None:
+    text = (
+        "Types: deb deb-src\n# why not\nURIs: http://mirror.example/debian\n"
+        "Suites: bookworm\n bookworm-updates\n"
+        "Components: main\nSigned-By: /k.gpg\n\n"
+        "Enabled: no\nTypes: deb\nURIs: http://off.example/debian-security\n"
+        "Suites: bookworm-security\nComponents: main\n"
+    )
+    found = debian_sources(write(tmp_path, sources_list__debian_sources=text))
+    assert [line.split()[2] for line in found[:2]] == ["http://mirror.example/debian"] * 2
+    assert found[2] == PUBLIC[2]
+
+
+def test_repositories_of_others_are_left_out(tmp_path: Path) -> None:
+    text = (
+        "deb https://download.docker.com/linux/debian bookworm stable\n"
+        "deb https://apt.example.com bookworm main\n"
+        "deb http://other.example/debian trixie main\n"
+        "deb mirror+file:///etc/apt/mirrors/debian.list bookworm main\n"
+        "deb http://deb.example/debian bookworm-backports main\n"
+        "deb file:///srv/debian bookworm main\n"
+    )
+    assert debian_sources(write(tmp_path, sources_list__others_list=text)) == PUBLIC
