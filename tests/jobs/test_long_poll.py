@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosedOK
+from websockets.sync.client import connect
 
 from accounts.services import token_create
 from jobs.models import Job
@@ -161,3 +164,23 @@ def test_many_waiting_calls_do_not_stop_others(remote: Remote) -> None:
         remote.agent.run(Job.objects.get(pk=job.pk), b"done\n")
         assert all(call.result()["logs"] for call in waiting)
         assert time.monotonic() - began < 4 * WOKEN_S
+
+
+def test_a_websocket_of_the_running_server(remote: Remote, web: Any) -> None:
+    job = factories.job(remote.owner, name="streamed")
+    lease = lease_of(job)
+    _, token = token_create(remote.owner, "socket")
+    with connect(f"{web.url.replace('http', 'ws')}/ws/jobs/streamed/logs?offset=0") as socket:
+        socket.send(json.dumps({"type": "auth", "token": token}))
+        assert json.loads(socket.recv(5))["job"]["status"] == "accepted"
+        began = time.monotonic()
+        remote.agent.report(started(lease), log(lease, 0, b"line\n"))
+        heard = [json.loads(socket.recv(5)) for _ in range(2)]
+        assert time.monotonic() - began < WOKEN_S
+        assert [message["type"] for message in heard] == ["status", "logs"]
+        remote.agent.report(finished(lease, 5))
+        while (message := json.loads(socket.recv(5)))["type"] != "end":
+            pass
+        assert message["job"]["exit_code"] == 0
+        with pytest.raises(ConnectionClosedOK):
+            socket.recv(5)
