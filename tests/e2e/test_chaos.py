@@ -43,7 +43,9 @@ def make_job(number: int, rng: random.Random) -> Expected:
     exit_code = rng.choice([0, 0, 0, 1, 3, 77, 255])
     script = f"""echo "begin {number}"
 i=0
-while [ $i -lt {lines} ]; do i=$((i+1)); echo "{number} out $i"; echo "{number} err $i" >&2; {pause or ":"}; done
+while [ $i -lt {lines} ]; do
+  i=$((i+1)); echo "{number} out $i"; echo "{number} err $i" >&2; {pause or ":"}
+done
 sleep {rest}
 echo "end {number}"
 exit {exit_code}
