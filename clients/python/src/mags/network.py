@@ -76,7 +76,7 @@ def failure(error: Exception, url: str) -> MagsError:
             remediation="Try again, or give the client a longer timeout.",
             retryable=True,
         )
-    detail = str(error).strip() or type(error).__name__
+    detail = str(error).strip().removesuffix(".") or type(error).__name__
     if "CERTIFICATE_VERIFY_FAILED" in detail:
         return MagsError(
             f"The certificate of {url} is not trusted: {detail}",
@@ -85,8 +85,9 @@ def failure(error: Exception, url: str) -> MagsError:
         )
     if isinstance(error, httpcore.UnsupportedProtocol | httpcore.LocalProtocolError):
         return MagsError(f"Cannot send the request to {url}: {detail}", code="bad_argument")
+    is_lost = isinstance(error, httpcore.ReadError | httpcore.WriteError | httpcore.RemoteProtocolError)
     return MagsError(
-        f"Cannot reach {url}: {detail}",
+        f"The connection to {url} was lost: {detail}." if is_lost else f"Cannot reach {url}: {detail}.",
         code="unreachable",
         remediation="Check that the server runs and that MAGS_API_URL is its address.",
         retryable=True,

@@ -25,7 +25,7 @@ def connect(api_url: str | None = None, api_token: str | None = None) -> Mags:
     def on_retry(error: MagsError, _delay_s: float) -> None:
         if error.code not in told:  # once, not at every try
             told.add(error.code)
-            terminal.note(f"{error.message}; trying again")
+            terminal.note(f"{error.message.removesuffix('.')}; trying again")
 
     return click.get_current_context().with_resource(
         Mags(api_token, api_url, on_retry=on_retry, retry_for=RETRY_FOR_S)
