@@ -142,6 +142,20 @@ def test_second_interrupt_leaves_the_job(mags: Command, server: FakeServer) -> N
     assert not job.is_final
 
 
+def test_sigterm_does_not_wait_for_ever(mags: Command, server: FakeServer) -> None:
+    server.runs_scripts = False
+    server.trouble("stop$", "200", body='{"status": "running"}')  # its host is away
+    with mags.start("run", "x") as running:
+        job = server.next_job()
+        job.emit(b"go\n")
+        assert running.stdout is not None
+        running.stdout.read(3)
+        running.terminate()
+        _, err = running.communicate(timeout=20)
+    assert (running.returncode, job.is_final) == (143, False)
+    assert b"the job may still run" in err
+
+
 def test_output_after_an_interrupt_is_not_lost(mags: Command, server: FakeServer) -> None:
     server.runs_scripts = False
     server.trouble("stop$", "200", body='{"status": "running"}')

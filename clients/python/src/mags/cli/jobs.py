@@ -42,6 +42,8 @@ def logs(job: str, *, follow: bool, timestamps: bool, as_json: bool) -> int:
     try:
         for page in _stored_pages(client, job):
             output.write(page["logs"])
+            if page.get("expired"):
+                output.note("the output of this job was kept for its time and is gone")
     except OutputClosed:
         return watch.EXIT_OUTPUT_CLOSED
     return 0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mags.types import Job, LogEnd, LogEntry, LogPage, Submitted
 
 FIRST_LOOK_S = 1.0  # no output after this long: see whether the job waits for a host, and say so
+STOP_LIMIT_S = 10.0  # a stop takes 2 s; where the host is away, nobody waits for it longer than this
 ACCEPTED_LOOK_S = 5.0  # how often to look again while it waits
 LONG_POLL_S = 30.0
 EXIT_OUTPUT_CLOSED = 141  # 128 + SIGPIPE, what a local command would have ended with
@@ -119,7 +121,7 @@ class Watch:
         self._offset = 0
         self._told = ""
         self._has_started = False
-        self._is_stopping = False
+        self._leave_at: float | None = None  # set once the job was asked to stop
 
     def stream(self) -> int:
         """Write the output as it comes; the exit code for our process."""
@@ -168,13 +170,21 @@ class Watch:
                         self._tell_why_it_waits(self._client.status(self._job))
             except Interrupted:
                 self._stop_or_leave()
+                wait_s = 1.0
                 continue
             self._offset = page["next_offset"]
             self._has_started = self._has_started or bool(page["logs"])
-            wait_s = LONG_POLL_S if self._has_started else ACCEPTED_LOOK_S
             yield page
             if page.get("end"):
                 return
+            wait_s = self._next_wait_s()
+
+    def _next_wait_s(self) -> float:
+        if self._leave_at is None:
+            return LONG_POLL_S if self._has_started else ACCEPTED_LOOK_S
+        if time.monotonic() >= self._leave_at:
+            self._leave()
+        return 1.0
 
     def _tell_why_it_waits(self, job: Job) -> None:
         if job["status"] != "accepted":
@@ -190,8 +200,8 @@ class Watch:
         """What a signal means: the first stops the job, the next leaves it to itself."""
         if not self._stops:
             raise Interrupted
-        if not self._is_stopping:
-            self._is_stopping = True
+        if self._leave_at is None:
+            self._leave_at = time.monotonic() + STOP_LIMIT_S
             self._output.note("stopping the job (Ctrl-C again: leave it and return)")
             try:
                 with self._interrupts.waiting():
@@ -199,6 +209,9 @@ class Watch:
                 return
             except Interrupted:
                 pass
+        self._leave()
+
+    def _leave(self) -> NoReturn:
         self._output.note(
             f"left: the job may still run; see `mags logs -f {self._job}`, `mags stop {self._job}`"
         )
@@ -210,7 +223,7 @@ class Watch:
         if end.get("status") == "completed" and code is not None:
             if reason == "stopped":
                 self._output.note("stopped")
-                return self._interrupts.exit_code if self._is_stopping else code
+                return self._interrupts.exit_code if self._leave_at is not None else code
             return code
         sentence = REASONS.get(reason, reason or "the job failed")
         detail = self._client.status(self._job).get("message") or ""
