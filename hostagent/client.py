@@ -3,6 +3,7 @@ repeats it (`hostagent.backoff`)."""
 
 from __future__ import annotations
 
+import io
 from types import TracebackType
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from hostagent.errors import ApiError, StaleBoot, Unreachable
 
 BASE = "/api/host/v1"
 ANSWER_LIMIT_BYTES = 64 * 1024 * 1024  # a boot answer with every lease's script
+PIECEMEAL_BYTES = 512 * 1024  # a longer body is handed to the socket in pieces, between which others run
 CONNECT_S = 10.0
 CALL_S = 30.0
 REPORT_S = 60.0  # megabytes of output over a slow line
@@ -78,10 +80,11 @@ class Client:
     ) -> T:
         if self._session is None:
             raise RuntimeError("use the client as `async with`")
+        payload = io.BytesIO(body) if body is not None and len(body) > PIECEMEAL_BYTES else body
         timeout = aiohttp.ClientTimeout(total=timeout_s, connect=CONNECT_S)
         try:
             async with self._session.request(
-                method, self._url + path, data=body, timeout=timeout, allow_redirects=False
+                method, self._url + path, data=payload, timeout=timeout, allow_redirects=False
             ) as response:
                 status, data = response.status, await _read(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

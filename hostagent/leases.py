@@ -1,4 +1,5 @@
-"""The leases of this host: what the server says should exist against what the journal and the driver say does."""
+"""The leases of this host: what the server says should exist, against what the journal and the driver
+say does."""
 
 from __future__ import annotations
 
@@ -71,21 +72,17 @@ class Leases:
 
     def _restored(self, record: Record, found: Found | None) -> Runner:
         phase = found.phase if found else None
-        is_started = phase in (SandboxPhase.RUNNING, SandboxPhase.EXITED)
+        is_accepted = record.phase is Phase.ACCEPTED  # then nothing of it was started, whatever there is
+        is_started = not is_accepted and phase in (SandboxPhase.RUNNING, SandboxPhase.EXITED)
         is_waiting = record.phase is Phase.STARTING and phase is SandboxPhase.CREATED
-        logger.info(
-            "lease_restored",
-            lease=record.lease_id,
-            sandbox=record.sandbox_id,
-            journal=record.phase,
-            found=phase,
-        )
+        log = logger.bind(lease=record.lease_id, sandbox=record.sandbox_id)
+        log.info("lease_restored", journal=record.phase, found=phase)
         runner = Runner(self._host, record, is_start_asked=is_started)
         if record.phase is Phase.EXITED:
             return runner
         if record.machine_boot_id != self._boot_id:
             runner.lose(REBOOTED)
-        elif record.phase is not Phase.ACCEPTED and not is_started and not is_waiting:
+        elif not (is_accepted or is_started or is_waiting):
             runner.lose(VANISHED)
         return runner
 

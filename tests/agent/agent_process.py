@@ -1,0 +1,95 @@
+"""An agent as a process of its own, on a `ScriptDriver`, that kills itself (SIGKILL) at a named point.
+
+    python -m tests.agent.agent_process STATE_DIR [POINT]
+
+Points: before or after each journal write, driver call and report, e.g. `after journal starting`,
+`before driver start`, `after report finished`. Each life dies there at most once: `POINT` is given to one.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from hostagent import cli, wire
+from hostagent.client import Client
+from hostagent.config import Config
+from hostagent.journal import Journal, Record
+from hostagent.logs import tailer
+from tests.agent.drivers import ScriptDriver
+
+tailer.CHECKPOINT_STEP_BYTES = 64 * 1024  # so that small outputs have checkpoints
+
+
+class Death:
+    """Ends the process, as the kernel would, when its point is reached."""
+
+    def __init__(self, point: str) -> None:
+        self.point = point
+
+    def at(self, point: str) -> None:
+        if point == self.point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def around(self, name: str, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        @wraps(call)
+        async def dying(*arguments: Any, **keywords: Any) -> Any:
+            self.at(f"before {name}")
+            answer = await call(*arguments, **keywords)
+            self.at(f"after {name}")
+            return answer
+
+        return dying
+
+
+def arm(death: Death, driver: ScriptDriver) -> None:
+    for name in ("create", "start", "wait", "destroy"):
+        setattr(driver, name, death.around(f"driver {name}", getattr(driver, name)))
+    write, write_checkpoint, forget, report = (
+        Journal.write, Journal.write_checkpoint, Journal.forget, Client.report,
+    )  # fmt: skip
+
+    def dying_write(self: Journal, record: Record) -> None:
+        death.at(f"before journal {record.phase}")
+        write(self, record)
+        death.at(f"after journal {record.phase}")
+
+    def dying_checkpoint(self: Journal, *arguments: Any) -> None:
+        death.at("before checkpoint")
+        write_checkpoint(self, *arguments)
+        death.at("after checkpoint")
+
+    def dying_forget(self: Journal, sandbox_id: str) -> None:
+        death.at("before forget")
+        forget(self, sandbox_id)
+        death.at("after forget")
+
+    async def dying_report(self: Client, items: list[wire.Item]) -> list[wire.Result]:
+        kinds = [type(item).__name__.lower() for item in items]
+        for kind in kinds:
+            death.at(f"before report {kind}")
+        results = await report(self, items)
+        for kind in kinds:
+            death.at(f"after report {kind}")
+        return results
+
+    Journal.write, Journal.write_checkpoint, Journal.forget = dying_write, dying_checkpoint, dying_forget  # type: ignore[method-assign]
+    Client.report = dying_report  # type: ignore[method-assign]
+
+
+def main() -> int:
+    state_dir = Path(sys.argv[1])
+    config = Config(state_dir=state_dir, sandboxes=4, stop_grace_ms=300, log_head_bytes=512 * 1024)
+    driver = ScriptDriver(state_dir / "sandboxes")
+    if len(sys.argv) > 2:
+        arm(Death(sys.argv[2]), driver)
+    return cli.run_agent(config, driver)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""Starting and ending agents that are processes."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from hostagent.identity import Identity, save
+from tests.agent.fake_control_plane import KEY
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class AgentProcess:
+    def __init__(self, state_dir: Path, url: str) -> None:
+        self.state_dir = state_dir
+        save(state_dir, Identity("a-host", KEY, url))
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self, dies: str = "") -> None:
+        arguments = [str(self.state_dir), *([dies] if dies else [])]
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.agent.agent_process", *arguments, cwd=ROOT,
+            stdin=asyncio.subprocess.DEVNULL, stdout=sys.stderr, stderr=sys.stderr,
+        )  # fmt: skip
+
+    async def ended(self) -> int:
+        assert self._process is not None
+        return await asyncio.wait_for(self._process.wait(), 30)
+
+    async def signal(self, signum: signal.Signals) -> int:
+        assert self._process is not None
+        with suppress(ProcessLookupError):
+            self._process.send_signal(signum)
+        return await self.ended()
+
+    async def until_clean(self) -> None:
+        """Nothing of any lease is left on disk."""
+        for _ in range(400):
+            left = [*(self.state_dir / "leases").iterdir(), *(self.state_dir / "sandboxes").iterdir()]
+            if not left:
+                return
+            await asyncio.sleep(0.025)  # polls for what nobody tells of
+        raise AssertionError(left)
