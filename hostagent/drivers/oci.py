@@ -21,7 +21,7 @@ from typing import Any, ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 from hostagent.config import Config
-from hostagent.drivers import shim
+from hostagent.drivers import seccomp, shim
 from hostagent.drivers import spec as oci
 from hostagent.drivers.base import Exit, Found, SandboxSpec
 from hostagent.drivers.bundle import Bundle, Claim
@@ -70,6 +70,7 @@ class OciDriver:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="driver")
         self._groups = cgroup.detect()
         self._fs = await self._slow(self._prepare)
+        self._annotations = await self._slow(seccomp.annotation)
         self._images = TenantImages(self._fs, is_tenant_image=self._config.is_tenant_image)
         self._resolv_conf = "".join(f"nameserver {address}\n" for address in resolvers(self._config))
         # crun takes a unified tree for version 2, and refuses to start where it has no controllers.
@@ -147,7 +148,7 @@ class OciDriver:
 
     async def _create_or_undo(self, spec: SandboxSpec) -> dict[str, int]:
         async with self._lock(spec.sandbox_id):
-            if spec.sandbox_id in await self._slow(self._ids):
+            if await self._slow(self._exists, spec.sandbox_id):
                 raise DriverError(f"sandbox {spec.sandbox_id} exists already", "destroy it first")
             try:
                 return await self._create(spec)
@@ -159,6 +160,9 @@ class OciDriver:
                 if isinstance(error, OSError):
                     raise DriverError(f"cannot build sandbox {spec.sandbox_id}: {error}") from error
                 raise
+
+    def _exists(self, sandbox_id: str) -> bool:
+        return self._bundle(sandbox_id).path.exists() or (self._engine.runtime_root / sandbox_id).exists()
 
     async def _create(self, spec: SandboxSpec) -> dict[str, int]:
         watch = Stopwatch()
@@ -188,6 +192,7 @@ class OciDriver:
             cgroup=f"/{self._group(bundle.sandbox_id)}",
             id_base=self._config.id_base + slot.index * oci.IDS_PER_SANDBOX,
             shell="/bin/bash" if has_bash else "/bin/sh",
+            annotations=self._annotations,
         )
 
     def _write(

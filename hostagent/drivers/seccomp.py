@@ -7,10 +7,14 @@ architectures (also x32) are killed: libseccomp does that for every architecture
 
 from __future__ import annotations
 
+import base64
 import errno
 import platform
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
+
+from hostagent.linux.libseccomp import compile_profile
 
 ALLOW = "SCMP_ACT_ALLOW"
 ERRNO = "SCMP_ACT_ERRNO"
@@ -70,12 +74,19 @@ TIOCSTI, TIOCLINUX = 0x5412, 0x541C  # type into a terminal on somebody else's b
 PERSONALITIES = (0x0, 0x8, 0x2_0000, 0x2_0008, 0x4_0000, LOW32)
 
 
-def profile(machine: str | None = None) -> dict[str, Any]:
+def annotation() -> dict[str, str]:
+    """The profile compiled, for crun: that takes 20 ms once instead of 3 ms for each sandbox. Runtimes that do
+    not know the annotation compile the profile itself, which is in config.json all the same."""
+    return {"run.oci.seccomp_bpf_data": base64.b64encode(compile_profile(profile())).decode()}
+
+
+@cache
+def profile() -> dict[str, Any]:
     """`linux.seccomp` of a runtime's config.json."""
     return {
         "defaultAction": ERRNO,
         "defaultErrnoRet": errno.ENOSYS,
-        "architectures": [ARCHITECTURES[machine or platform.machine()]],
+        "architectures": [ARCHITECTURES[platform.machine()]],
         "syscalls": [
             {"names": ALLOWED, "action": ALLOW},
             {"names": REFUSED, "action": ERRNO, "errnoRet": errno.EPERM},

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ import pytest
 from hostagent.drivers import seccomp, spec
 from hostagent.drivers.base import SandboxSpec
 from tests.privileged.sandbox import Sandboxes
+
+EditSpec = Callable[[dict[str, Any]], None]
 
 WORKS = {
     "clone",
@@ -71,10 +74,17 @@ REFUSALS = {"EPERM", "ENOSYS", "EAFNOSUPPORT", "EPROTONOSUPPORT"}
 
 
 def without_seccomp(config: dict[str, Any]) -> None:
-    del config["linux"]["seccomp"]
+    del config["linux"]["seccomp"], config["annotations"]
 
 
-async def test_system_calls(sandboxes: Sandboxes) -> None:
+def without_compiled_seccomp(config: dict[str, Any]) -> None:
+    """As for a runtime that does not know crun's annotation."""
+    del config["annotations"]
+
+
+@pytest.mark.parametrize("edit", [None, without_compiled_seccomp])
+async def test_system_calls(sandboxes: Sandboxes, edit: EditSpec | None) -> None:
+    sandboxes.driver._edit_spec = edit
     answers = await sandboxes.probe("syscalls")
     assert {name for name, answer in answers.items() if answer == "ok"} == WORKS
     assert {name for name, answer in answers.items() if answer == "killed"} == KILLED

@@ -94,7 +94,6 @@ print(
                     "/proc/keys",
                     "/proc/partitions",
                     "/proc/kmsg",
-                    "/proc/buddyinfo",
                 )
                 if readable(p)
             ],
