@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 
-from hostagent.errors import DriverError
 from hostagent.linux import iproute, nfevents
 from hostagent.network import rules
 from hostagent.network.layout import Layout
@@ -29,13 +28,10 @@ class Firewall:
 
     def restore(self) -> None:
         _log.warning("the table inet %s was changed from outside; its rules are put back", self._table)
-        try:
+        iproute.nft(self._rules)
+        self.is_damaged()  # our own replacement shows as deletions too
+        if not self._is_there():
             iproute.nft(self._rules)
-            self.is_damaged()  # our own replacement shows as deletions too
-            if not self._is_there():
-                iproute.nft(self._rules)
-        except DriverError:
-            _log.exception("sandboxes run without a firewall")
 
     def _is_there(self) -> bool:
         return self._digest in iproute.nft_table(self._table)

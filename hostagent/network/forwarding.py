@@ -59,15 +59,12 @@ def enable(instance: str, uplinks4: Iterable[str], uplinks6: Iterable[str]) -> R
 
 
 def own_interface(interface: str) -> dict[str, str]:
-    """What the host's end of a slot needs: forwarding, strict reverse path, no redirects, no proxies."""
+    """What the host's end of a slot needs: forwarding, strict reverse path, no redirects."""
     four, six = f"net/ipv4/conf/{interface}", f"net/ipv6/conf/{interface}"
-    keys = {
-        f"{four}/{name}": "0"
-        for name in ("accept_redirects", "send_redirects", "proxy_arp", "route_localnet")
-    }
+    keys = {f"{four}/accept_redirects": "0", f"{four}/send_redirects": "0"}
     keys |= {f"{four}/rp_filter": "1", f"{four}/forwarding": "1"}
     if sysctl.exists(six):
-        keys |= {f"{six}/{name}": "0" for name in ("accept_redirects", "accept_ra", "autoconf", "proxy_ndp")}
+        keys |= {f"{six}/accept_redirects": "0", f"{six}/accept_ra": "0"}
         if sysctl.exists(f"{six}/force_forwarding"):
             keys[f"{six}/force_forwarding"] = "1"
     return keys

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -93,7 +94,7 @@ class NetworkPool:
         try:
             for slot in await self._call(lambda: self._remake(slots)):
                 self._ready.put_nowait(slot)
-        except (AgentError, OSError):
+        except Exception:  # noqa: BLE001  a loop: the pool must not run dry for good
             _log.exception("network slots could not be renewed; trying again in %s s", RETRY_S)
             await asyncio.sleep(RETRY_S)
             for slot in slots:
@@ -102,20 +103,16 @@ class NetworkPool:
     async def _guard_rules(self) -> None:
         """Somebody flushes all rules (`systemctl reload nftables` does): without ours a sandbox reaches this
         machine."""
-        firewall = self._firewall
-        if firewall is None:
-            return
-        changed = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        loop.add_reader(firewall.events, changed.set)
-        try:
-            while True:
-                await changed.wait()
-                changed.clear()
-                if firewall.is_damaged():
-                    await self._call(firewall.restore)
-        finally:
-            loop.remove_reader(firewall.events)
+        while self._firewall is not None:
+            await _readable(self._firewall.events)
+            is_damaged = self._firewall.is_damaged()
+            while is_damaged:
+                try:
+                    await self._call(self._firewall.restore)
+                    is_damaged = False
+                except (AgentError, OSError):
+                    _log.exception("sandboxes run without a firewall; trying again in %s s", RETRY_S)
+                    await asyncio.sleep(RETRY_S)
 
     # From here on: in the worker thread.
 
@@ -142,8 +139,7 @@ class NetworkPool:
     def _remake(self, slots: list[NetworkSlot]) -> list[NetworkSlot]:
         if self._wiring is None:
             raise DriverError("the network pool is closed")
-        self._wiring.unmake(slots)
-        return self._wiring.make(slot.index for slot in slots)
+        return self._wiring.remake(slots)
 
     def _close(self) -> None:
         if self._firewall is not None:
@@ -161,3 +157,13 @@ class NetworkPool:
         wiring.forget_all(self._layout)
         iproute.nft(rules.remove(self._config.instance))
         forwarding.disable(self._config.instance)
+
+
+async def _readable(source: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(source, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(source)

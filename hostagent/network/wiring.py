@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 
-from hostagent.errors import ConfigError
+from hostagent.errors import ConfigError, DriverError
 from hostagent.linux import conntrack, iproute, netns, sysctl
 from hostagent.network import forwarding
 from hostagent.network.layout import INNER_INTERFACE, PREFIX4, PREFIX6, Layout, NetworkSlot
@@ -32,13 +32,9 @@ INNER_SYSCTLS = {
     "net/ipv4/ip_unprivileged_port_start": "0",  # servers on port 80 under any user
     "net/ipv4/conf/all/accept_redirects": "0",
     "net/ipv4/conf/default/accept_redirects": "0",
-    "net/ipv6/conf/all/accept_ra": "0",
     "net/ipv6/conf/default/accept_ra": "0",
-    "net/ipv6/conf/default/autoconf": "0",
-    "net/ipv6/conf/all/accept_redirects": "0",
     "net/ipv6/conf/default/accept_redirects": "0",
     "net/ipv6/conf/default/addr_gen_mode": "1",  # no link-local addresses
-    "net/ipv6/conf/default/accept_dad": "0",
 }
 
 
@@ -51,10 +47,12 @@ class Wiring:
         self._host = netns.current()
         self._held: dict[int, int] = {}  # index -> descriptor of its namespace
 
-    def make(self, indices: Iterable[int]) -> list[NetworkSlot]:
-        """Slots for indices that have none. The namespaces first, then one `ip` for all host ends."""
+    def make(self, indices: Iterable[int], old: Iterable[NetworkSlot] = ()) -> list[NetworkSlot]:
+        """Slots for indices that have none, once what is left of `old` is deleted. The namespaces first, then
+        one `ip` for all host ends."""
         slots = [self._namespace(index) for index in indices]
-        iproute.batch([line for slot in slots for line in self._outer_commands(slot)])
+        outer = [line for slot in slots for line in self._outer_commands(slot)]
+        iproute.batch([*_delete_commands(old), *outer])
         for slot in slots:
             for key, value in forwarding.own_interface(slot.interface).items():
                 sysctl.write(key, value)
@@ -62,20 +60,26 @@ class Wiring:
             self._inside(self._held[slot.index], self._inner_commands(slot))
         return slots
 
+    def remake(self, old: list[NetworkSlot]) -> list[NetworkSlot]:
+        """Fresh slots in the place of used ones, of which nothing stays."""
+        used = _used(old)
+        held = [self._held.pop(slot.index, None) for slot in old]
+        try:
+            return self.make([slot.index for slot in old], old)
+        except DriverError:  # one of them was gone: the kernel took it with the last process of its tenant
+            self.unmake(old)
+            return self.make(slot.index for slot in old)
+        finally:
+            _close(held)
+            _forget(used)
+
     def unmake(self, slots: Iterable[NetworkSlot]) -> None:
         """Take the network from whatever is left of a tenant, and forget its connections."""
         slots = list(slots)
-        used = self._used(slots)
-        iproute.batch([f"link set {slot.interface} group {DOOMED}" for slot in slots], is_forced=True)
-        iproute.batch([f"link delete group {DOOMED}"], is_forced=True)
-        for slot in slots:
-            if (descriptor := self._held.pop(slot.index, None)) is not None:
-                os.close(descriptor)
-        addresses = {
-            ip_address(text).packed for slot in used for text in (slot.address4, slot.address6) if text
-        }
-        if addresses:
-            conntrack.delete(addresses.__contains__)
+        used = _used(slots)
+        iproute.batch(_delete_commands(slots), is_forced=True)
+        _close(self._held.pop(slot.index, None) for slot in slots)
+        _forget(used)
 
     def existing(self) -> set[int]:
         """Indices of which the host's end of the veth is there, whoever made it."""
@@ -84,10 +88,8 @@ class Wiring:
 
     def close(self) -> None:
         """Let go of the namespaces. Those of running sandboxes live on in their processes."""
-        for descriptor in self._held.values():
-            os.close(descriptor)
+        _close([*self._held.values(), self._host])
         self._held.clear()
-        os.close(self._host)
 
     def _namespace(self, index: int) -> NetworkSlot:
         try:
@@ -131,14 +133,32 @@ class Wiring:
             commands.append(f"route add ::/0 via {slot.gateway6}")
         return commands
 
-    def _used(self, slots: list[NetworkSlot]) -> list[NetworkSlot]:
-        """Those whose veth carried a packet, or of which that is unknown."""
-        carried = {}
-        for line in Path("/proc/thread-self/net/dev").read_text().splitlines()[2:]:
-            name, _, counters = line.partition(":")
-            fields = counters.split()
-            carried[name.strip()] = int(fields[1]) + int(fields[9])  # packets received and sent
-        return [slot for slot in slots if carried.get(slot.interface, 1)]
+
+def _delete_commands(slots: Iterable[NetworkSlot]) -> list[str]:
+    doomed = [f"link set {slot.interface} group {DOOMED}" for slot in slots]
+    return [*doomed, f"link delete group {DOOMED}"] if doomed else []
+
+
+def _close(descriptors: Iterable[int | None]) -> None:
+    for descriptor in descriptors:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _used(slots: Iterable[NetworkSlot]) -> list[NetworkSlot]:
+    """Those whose veth carried a packet, or of which that is unknown."""
+    carried = {}
+    for line in Path("/proc/thread-self/net/dev").read_text().splitlines()[2:]:
+        name, _, counters = line.partition(":")
+        fields = counters.split()
+        carried[name.strip()] = int(fields[1]) + int(fields[9])  # packets received and sent
+    return [slot for slot in slots if carried.get(slot.interface, 1)]
+
+
+def _forget(slots: Iterable[NetworkSlot]) -> None:
+    addresses = {ip_address(text).packed for slot in slots for text in (slot.address4, slot.address6) if text}
+    if addresses:
+        conntrack.delete(addresses.__contains__)
 
 
 def forget_all(layout: Layout) -> None:
