@@ -48,6 +48,7 @@ if IS_POSTGRES:
 (VAR_DIR / "db").mkdir()
 (VAR_DIR / "static").mkdir()
 django.setup()  # before the test modules, which import models, are collected
+del os.environ["DJANGO_SETTINGS_MODULE"]  # an xdist worker would load settings before it gets here
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one takes 0.3 s
 
 

@@ -30,7 +30,8 @@ async def until(condition: Any, timeout_s: float = 10) -> None:
 
 async def wake_in_another_process(*groups: str) -> None:
     code = "import django; django.setup(); import sys; from core.wakeup import wake; wake(*sys.argv[1:])"
-    child = await asyncio.create_subprocess_exec(sys.executable, "-c", code, *groups, env=dict(os.environ))
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "mags_project.settings"}
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", code, *groups, env=environment)
     assert await child.wait() == 0
 
 
