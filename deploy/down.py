@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from deploy.errors import SetupError
-from deploy.layout import ROOT, Layout
+from deploy.layout import ROOT, Layout, read_env_file
 from deploy.processes import PYTHON, agent_environment, environment_for_command
 from deploy.progress import step
 from deploy.supervise import end_leftovers, leftovers
@@ -35,7 +35,9 @@ def down(layout: Layout) -> None:
 
 def _agent_down(layout: Layout) -> None:
     command = [PYTHON, "-m", "hostagent", "down"]
-    environment = environment_for_command(layout, agent_environment(layout))
+    # As it was started, whatever .env says by now.
+    started_with = read_env_file(layout.run / "agent.env") or agent_environment(layout)
+    environment = environment_for_command(layout, started_with)
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SetupError(f"`hostagent down` ended with {done.returncode}", done.stdout + done.stderr)
@@ -46,8 +48,8 @@ def remaining(stack: Stack) -> list[str]:
     layout = stack.layout
     return [
         *(f"process {pid}" for pid in leftovers(layout, stack.processes)),
-        *(f"mount {path}" for path in mounts_below(layout.var)),
-        *(f"loop device {name}" for name in loop_devices(layout.var)),
+        *(f"mount {path}" for path in {*mounts_below(layout.var), *mounts_below(layout.agent_state)}),
+        *(f"loop device {name}" for name in loop_devices(layout.agent_state)),
         *(f"network namespace {name}" for name in _listed(["ip", "netns", "list"], layout.instance)),
         *(f"network interface {name}" for name in _listed(["ip", "-brief", "link"], layout.instance)),
         *(f"nft table {name}" for name in nft_tables(layout.instance)),

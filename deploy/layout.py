@@ -42,7 +42,7 @@ class Layout:
 
     @property
     def agent_state(self) -> Path:
-        return self.var / "agent"
+        return Path(dict(self.settings).get("MAGS_AGENT_STATE_DIR", self.var / "agent")).absolute()
 
     @property
     def dev_env(self) -> Path:

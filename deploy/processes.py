@@ -9,6 +9,7 @@ import shlex
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from deploy.credentials import Credentials
 from deploy.errors import SetupError
@@ -73,8 +74,17 @@ def server_environment(layout: Layout, credentials: Credentials) -> dict[str, st
         "MAGS_SECRET_KEY": credentials.secret_key,
         "MAGS_REDIS_URL": f"redis://:{credentials.redis_password}@127.0.0.1:{layout.redis_port}/0",
         "MAGS_PUBLIC_URL": layout.web_url,
+        "MAGS_INTERNAL_URL": layout.web_url,
         **{k: v for k, v in layout.settings if not k.startswith("MAGS_AGENT_")},
+        "MAGS_ALLOWED_HOSTS": ",".join(allowed_hosts(layout)),
     }
+
+
+def allowed_hosts(layout: Layout) -> list[str]:
+    """The operator's names, else the public one; and always how this machine itself reaches web."""
+    public = urlsplit(layout.public_url).hostname or ""
+    chosen = dict(layout.settings).get("MAGS_ALLOWED_HOSTS", public).split(",")
+    return list(dict.fromkeys([*chosen, urlsplit(layout.web_url).hostname or "", "127.0.0.1", "localhost"]))
 
 
 def agent_environment(layout: Layout) -> dict[str, str]:

@@ -76,6 +76,7 @@ def up(layout: Layout, *, is_image_wanted: bool = True) -> Stack:
     provisioned = provision(stack)
     if is_image_wanted:
         build_image(stack)
+    point_agent(stack)
     start(stack, is_running=is_running)
     enrol(stack, provisioned)
     start_agent(stack)
@@ -207,12 +208,40 @@ def start(stack: Stack, *, is_running: bool) -> None:
         changed = stack.supervisor.apply_config()
         if changed:
             say(f"  Configuration changed: restarted {' '.join(changed)}")
+        if is_code_newer(stack.supervisor.state("web").pid):
+            say("  The code changed since web was started: `make restart` runs it.")
     else:
         stack.supervisor.start()
     for name in stack.names():
         if name != "agent":
             stack.supervisor.ensure_started(name)
     stack.health.wait_all([name for name in stack.names() if name != "agent"])
+
+
+def is_code_newer(pid: int) -> bool:
+    """Whether a Python file or template changed after the process began."""
+    try:
+        began = Path(f"/proc/{pid}").stat().st_mtime
+    except FileNotFoundError:
+        return False
+    apps = [path.parent for path in ROOT.glob("*/__init__.py")]
+    files = (
+        file
+        for app in [*apps, ROOT / "templates"]
+        for file in app.rglob("*")
+        if file.suffix in {".py", ".html"}
+    )
+    return any(file.stat().st_mtime > began for file in files)
+
+
+def point_agent(stack: Stack) -> None:
+    """Web may listen elsewhere than when the agent joined; the host stays the same."""
+    path = stack.layout.agent_state / "identity.json"
+    if not path.exists():
+        return
+    identity = json.loads(path.read_text(encoding="utf-8"))
+    if identity["server"] != stack.layout.web_url:
+        write_private(path, json.dumps({**identity, "server": stack.layout.web_url}))
 
 
 def enrol(stack: Stack, provisioned: Mapping[str, str]) -> None:
@@ -235,7 +264,8 @@ def start_agent(stack: Stack) -> None:
 
 def hello(stack: Stack) -> str:
     """Run a real job through the real client; returns what it printed."""
-    dev = read_env_file(stack.layout.dev_env)
+    # Not at the public address: its DNS name and certificate may still be to come.
+    dev = {**read_env_file(stack.layout.dev_env), "MAGS_API_URL": stack.layout.web_url}
     environment = environment_for_command(stack.layout, dev)
     return run(
         [str(VENV_BIN / "mags"), "run", "echo Hello World"], environment, "the first job failed"

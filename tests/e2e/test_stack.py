@@ -115,3 +115,23 @@ def test_up_recovers_from_a_killed_supervisor(stack: RunningStack) -> None:
     up.up(stack.layout)
     assert supervisor.is_up()
     assert mags(stack, "run", "echo recovered").stdout == "recovered\n"
+
+
+def test_a_running_job_survives_the_death_of_everything_that_manages_it(stack: RunningStack) -> None:
+    with stack.client() as client:
+        script = {"script": "echo one; sleep 4; echo two; exit 9"}
+        job_id = client.post("/mags-jobs", json=script).raise_for_status().json()["request_id"]
+        job = client.get(f"/mags-jobs/{job_id}/status").raise_for_status().json()
+        while job["status"] == "accepted":
+            job = client.get(f"/mags-jobs/{job_id}/status", params={"wait": 10}).raise_for_status().json()
+    supervisor = Supervisor(stack.layout)
+    pids = [supervisor.call("getPID"), *(stack.pid(name) for name in (*SERVERS, "agent"))]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    up.up(stack.layout)
+    with stack.client() as client:
+        while job["status"] not in {"completed", "error"}:
+            job = client.get(f"/mags-jobs/{job_id}/status", params={"wait": 30}).raise_for_status().json()
+        logs = client.get(f"/mags-jobs/{job_id}/logs").raise_for_status().json()["logs"]
+    assert (job["status"], job["exit_code"]) == ("completed", 9)
+    assert [entry["message"] for entry in logs if entry["stream"] == "stdout"] == ["one", "two"]
