@@ -9,23 +9,20 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from accounts.models import User
-from tests.dashboard.live import CHROMIUM, CHROMIUM_FLAGS, LiveAgent, WebServer
+from tests.dashboard.browser import launched
+from tests.dashboard.live import LiveAgent, WebServer
 from tests.servers import RedisServer
-
-expect.set_options(timeout=20_000)  # ms; machines that run all tests at once are slow now and then
 
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+    with pytest.MonkeyPatch.context() as patch, launched() as browser:
         # Playwright keeps an event loop on this thread, which makes Django refuse to work on it.
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_FLAGS))
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A real web server on the test database, an agent that talks to it, and a reader of the log on its pages."""
+"""A real web server on the test database, and an agent that talks to it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,10 @@ from typing import Any
 
 import httpx
 from django.db import connection
-from playwright.sync_api import Page
 
 from jobs.models import Lease
 from tests import servers
 from tests.jobs import factories
-
-CHROMIUM = "/usr/bin/chromium"
-CHROMIUM_FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 
 
 class WebServer(servers._Server):
@@ -94,45 +87,3 @@ class LiveAgent(factories.Agent):
     def finish(self, lease: Lease, **fields: Any) -> None:
         end = factories.finished(lease, self._offsets.get(lease.pk, 0), **fields)
         assert self.report(end) == [{"status": 200}]
-
-
-class LogPanel:
-    """The log on a job's page."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.box = page.locator("[data-log-box]")
-
-    def wait_for_state(self, state: str, timeout_s: float = 20) -> None:
-        self.page.wait_for_selector(f"[data-log-state][data-state={state}]", timeout=timeout_s * 1000)
-
-    def wait_for_lines(self, text: str, timeout_s: float = 20) -> None:
-        """`text` is what the counter says: "3 lines"."""
-        self.page.wait_for_selector(f"[data-log-count]:text-is('{text}')", timeout=timeout_s * 1000)
-
-    def shown(self) -> list[str]:
-        """The text of the rows that are in the document."""
-        return self.page.locator(".log-row .log-text").all_inner_texts()
-
-    def everything(self) -> list[str]:
-        """All lines, read as a person would: from the top, screen by screen."""
-        return list(self.page.evaluate(READ_ALL))
-
-
-# Rows are keyed by their line; a line that shows twice with other text would be seen.
-READ_ALL = """async () => {
-  const box = document.querySelector("[data-log-box]");
-  const frame = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-  const seen = new Map();
-  box.scrollTop = 0;
-  for (let last = -1; box.scrollTop !== last; ) {
-    last = box.scrollTop;
-    await frame();
-    for (const row of box.querySelectorAll(".log-row")) {
-      seen.set(Number(row.dataset.line), row.querySelector(".log-text").textContent);
-    }
-    box.scrollTop += box.clientHeight - 40;
-  }
-  const lines = [...seen.keys()].sort((a, b) => a - b);
-  return lines.map((line, at) => (line === at ? seen.get(line) : `missing ${at}`));
-}"""

@@ -11,7 +11,8 @@ from playwright.sync_api import Page, expect
 from accounts.models import User
 from jobs.models import Job, Lease
 from tests.accounts.factories import user
-from tests.dashboard.live import LiveAgent, LogPanel, WebServer
+from tests.dashboard.browser import LogPanel
+from tests.dashboard.live import LiveAgent, WebServer
 from tests.jobs import factories
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]

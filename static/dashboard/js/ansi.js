@@ -61,19 +61,19 @@ export function isPlain(text) {
 export function parse(text, style = PLAIN) {
   if (isPlain(text)) return { segments: text ? [{ text, style }] : [], style };
   /** @type {Segment[]} */
-  let segments = [];
+  let pieces = [];
   let isWiped = false; // by the next character: a return alone, at the end, shows what was there
   for (const [, params, final, run, odd] of text.matchAll(TOKEN)) {
     if (final === "m") style = applySgr(style, params);
     else if (odd === "\r") isWiped = true;
-    else if (odd === "\b") backspace(segments);
+    else if (odd === "\b") backspace(pieces);
     else if (run !== undefined || odd !== undefined) {
-      if (isWiped) segments = [];
+      if (isWiped) pieces = [];
       isWiped = false;
-      push(segments, run ?? visible(odd), style);
+      pieces.push({ text: run ?? visible(odd), style });
     }
   }
-  return { segments, style };
+  return { segments: joined(pieces), style };
 }
 
 /** The style a line leaves behind. @param {string} text @param {Style} style @returns {Style} */
@@ -166,17 +166,23 @@ function visible(char) {
   return `\\u${code.toString(16).padStart(4, "0")}`;
 }
 
-/** Append text, joined with the segment before when the style is the same. */
-function push(/** @type {Segment[]} */ segments, /** @type {string} */ text, /** @type {Style} */ style) {
-  const last = segments.at(-1);
-  if (last && last.style === style) last.text += text;
-  else segments.push({ text, style });
+/** @param {Segment[]} pieces */
+function backspace(pieces) {
+  const last = pieces.at(-1);
+  if (!last) return;
+  const isPair = /[\udc00-\udfff]/.test(last.text.slice(-1));
+  last.text = last.text.slice(0, isPair ? -2 : -1);
+  if (!last.text) pieces.pop();
 }
 
-/** @param {Segment[]} segments */
-function backspace(segments) {
-  const last = segments.at(-1);
-  if (!last) return;
-  last.text = last.text.replace(/[\ud800-\udbff]?[^]$/, "");
-  if (!last.text) segments.pop();
+/** Neighbours of the same style as one segment. @param {Segment[]} pieces */
+function joined(pieces) {
+  /** @type {Segment[]} */
+  const segments = [];
+  for (const { text, style } of pieces) {
+    const last = segments.at(-1);
+    if (last && last.style === style) last.text += text;
+    else segments.push({ text, style });
+  }
+  return segments;
 }

@@ -1,0 +1,153 @@
+"""A person watches a script run in a real sandbox: how soon lines are seen, and what a crash of the web
+process does to them."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.dashboard.browser import LogPanel, launched
+from tests.e2e.running import RunningStack
+
+pytestmark = [pytest.mark.stack, pytest.mark.privileged, pytest.mark.browser, pytest.mark.timeout(300)]
+
+SEEN_WITHIN_MS = 500
+TICKS = 120
+TICK_S = 0.2
+KILL_AFTER_TICKS = 20
+TICK = re.compile(r"tick (\d+) (\d+)")
+
+# Each line says when it was printed. The sandbox and the browser share one clock: the machine's.
+TICKER = f"""i=0
+while [ $i -lt {TICKS} ]; do echo "tick $i $(date +%s%3N)"; i=$((i+1)); sleep {TICK_S}; done
+"""
+
+# Notes when each line was first on the screen and when the connection changed.
+WATCH = """() => {
+  const seen = (window.seen = {});
+  const states = (window.states = []);
+  const note = () => {
+    for (const row of document.querySelectorAll(".log-row")) {
+      seen[row.dataset.line] ??= { text: row.querySelector(".log-text").textContent, at: Date.now() };
+    }
+    const { state } = document.querySelector("[data-log-state]").dataset;
+    if (states.at(-1)?.state !== state) states.push({ state, at: Date.now() });
+    requestAnimationFrame(note);
+  };
+  note();
+}"""
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A tick: when it was printed and when it was first on the screen, Unix ms."""
+
+    number: int
+    printed_at: int
+    seen_at: int
+
+    @property
+    def delay_ms(self) -> int:
+        return self.seen_at - self.printed_at
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(chromium: Browser, stack: RunningStack) -> Iterator[Page]:
+    """Signed in through the form, as the admin of the stack."""
+    context = chromium.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.goto(f"{stack.url}/login/")
+    page.fill("#email", stack.admin_email)
+    page.fill("#password", stack.admin_password)
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("Jobs")
+    page.wait_for_load_state("load")  # its scripts have run
+    yield page
+    context.close()
+
+
+def run(page: Page, script: str) -> LogPanel:
+    """Type the script into the form and run it."""
+    if not page.locator("#script").is_visible():
+        page.keyboard.press("c")
+    page.fill("#script", script)
+    page.press("#script", "Control+Enter")
+    expect(page.locator("[data-page=job]")).to_be_visible()
+    return LogPanel(page)
+
+
+def sightings(page: Page) -> list[Sighting]:
+    found = []
+    for line in page.evaluate("Object.values(window.seen)"):
+        match = TICK.fullmatch(line["text"])
+        assert match, line
+        found.append(Sighting(int(match[1]), int(match[2]), line["at"]))
+    return found
+
+
+def outage(page: Page) -> tuple[int, int]:
+    """From the loss of the connection to its return."""
+    states = page.evaluate("window.states")
+    lost = next(at for at, state in enumerate(states) if state["state"] == "reconnecting")
+    back = next(state for state in states[lost:] if state["state"] == "live")
+    return states[lost]["at"], back["at"]
+
+
+def test_lines_are_seen_at_once_and_a_killed_web_process_loses_none(stack: RunningStack, page: Page) -> None:
+    panel = run(page, TICKER)
+    panel.wait_for_state("live")
+    page.evaluate(WATCH)
+    expect(page.locator(".log-row .log-text").last).to_contain_text(f"tick {KILL_AFTER_TICKS} ")
+    killed_at = time.time() * 1000
+    stack.kill("web")
+    panel.wait_for_state("reconnecting")
+    panel.wait_for_state("live", timeout_s=60)
+    panel.wait_for_state("ended", timeout_s=60)
+
+    lines = [TICK.fullmatch(line) for line in panel.everything()]
+    assert [match and int(match[1]) for match in lines] == list(range(TICKS))
+    _, back_at = outage(page)
+    found = sightings(page)
+    watched = [s for s in found if s.seen_at < killed_at or s.printed_at > back_at]
+    late = [s for s in watched[1:] if s.delay_ms > SEEN_WITHIN_MS]  # the first was there before we looked
+    delays = sorted(s.delay_ms for s in watched[1:])
+    print(f"{len(delays)} lines: p50 {delays[len(delays) // 2]} ms, most {delays[-1]} ms; away for")
+    print(f"{back_at - killed_at:.0f} ms, then all {len(found) - len(watched)} missed lines at once")
+    assert late == []
+    assert len(watched) > TICKS / 3, "the web process was away for most of the test: little was shown"
+    expect(page.locator("#job-line .exit")).to_have_text("0")
+
+
+def test_a_hundred_thousand_lines_from_a_sandbox(stack: RunningStack, page: Page) -> None:
+    panel = run(page, "seq -f 'line %.0f' 1 100000")
+    panel.wait_for_state("ended", timeout_s=90)
+    panel.wait_for_lines("100,000 lines")
+    assert panel.shown()[-1] == "line 100000"
+    panel.box.press("Home")
+    expect(page.locator(".log-row .log-text").first).to_have_text("line 1")
+
+
+def test_output_of_a_sandbox_cannot_act_on_the_page(stack: RunningStack, page: Page) -> None:
+    panel = run(
+        page,
+        "printf '<script>document.title=1</script><img src=x onerror=document.title=2>\\n'\n"
+        "printf '\\033]0;title\\007\\033[31mred\\033[0m \\033[2Jdone\\n' >&2\n",
+    )
+    panel.wait_for_state("ended")
+    assert sorted(panel.everything()) == [
+        "<script>document.title=1</script><img src=x onerror=document.title=2>",
+        "red done",
+    ]
+    expect(page.locator(".is-stderr .sgr-f1")).to_have_text("red")
+    expect(page).to_have_title(re.compile("Mags$"))
