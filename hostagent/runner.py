@@ -118,6 +118,9 @@ class Runner:
         """Build the sandbox up to a waiting container. False: the lease came to its end instead."""
         if self.record.phase is Phase.STARTING:
             return True  # found waiting
+        if self._stopped.is_set() or self.outbox.settled.is_set():
+            self._end("stopped", outcome.CODES["stopped"], STOPPED_EARLY)
+            return False
         creating = asyncio.create_task(self._driver.create(self._wanted()))
         await first(creating, self._stopped, self.outbox.settled)
         if self._stopped.is_set():

@@ -301,12 +301,14 @@ async def test_reports_stay_within_the_limits(
     """Much output of several jobs at once, after an outage: many reports, none too large."""
     agent = make_agent()
     await agent.start()
-    leases = [await plane.submit(f"{script}; until [ -e $GO ]; do sleep 0.05; done",
-                                 environment={"GO": str(agent.config.state_dir.parent / "go")})
-              for script in ("head -c 3000000 /dev/zero", "yes | head -c 2000000", "seq 200000")]  # fmt: skip
+    go = agent.config.state_dir.parent / "go"
+    leases = [
+        await plane.submit(f"{script}; until [ -e $GO ]; do sleep 0.05; done", environment={"GO": str(go)})
+        for script in ("head -c 3000000 /dev/zero", "yes 2>/dev/null | head -c 2000000", "seq 200000")
+    ]
     await plane.wait(lambda: all(lease.started for lease in leases))
     await plane.stop()
-    (agent.config.state_dir.parent / "go").touch()
+    go.touch()
     for lease in leases:
         await _until_phase(agent, lease.sandbox_id, Phase.EXITED)
     await plane.start()
