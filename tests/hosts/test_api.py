@@ -156,8 +156,10 @@ def test_only_an_enrolled_host_may_speak() -> None:
         factories.browser_of(factories.user()),
     ):
         assert_error(heartbeat(stranger, epoch), 401, "bad_host_key")
-    host_revoke("box")
+    call_command("host_revoke", "box", stdout=io.StringIO())
     assert_error(heartbeat(client, epoch), 401, "bad_host_key")
+    with pytest.raises(CommandError, match="no host of this name"):
+        call_command("host_revoke", "nobody")
 
 
 @pytest.mark.django_db
