@@ -78,7 +78,8 @@ class Driver(Protocol):
         """The output spool (conmon's k8s-file format); appended to until the exit file exists."""
 
     async def wait(self, sandbox_id: str) -> Exit:
-        """Return when the exit file exists. Cancel-safe; any number of waiters."""
+        """Return when the exit file exists. Cancel-safe; any number of waiters.
+        Raises `hostagent.errors.SandboxLost` where none will ever exist, e.g. the shim was killed."""
 
     async def signal(self, sandbox_id: str, signum: signal.Signals) -> None:
         """Send a signal to the script's process group. No error when it is gone."""

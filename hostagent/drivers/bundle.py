@@ -60,7 +60,7 @@ class Bundle:
     def write_claim(self, claim: Claim) -> None:
         """Make the directory. From here on `find` sees the sandbox."""
         try:
-            self.path.mkdir(mode=0o711)
+            self.path.mkdir(mode=0o700)
         except FileExistsError as error:
             raise DriverError(f"sandbox {self.sandbox_id} exists already", "destroy it first") from error
         (self.path / CLAIM).write_text(

@@ -32,6 +32,7 @@ from hostagent.errors import DriverError, SandboxLost
 from hostagent.linux import btrfs, cgroup, notify, process
 from hostagent.linux.launch import Launch
 from hostagent.network import NetworkPool, NetworkSlot, resolvers
+from hostagent.waiting import first
 
 SANDBOX_ID = re.compile(r"[a-z0-9]{16}")
 IMAGE = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -66,33 +67,42 @@ class OciDriver:
 
     async def open(self) -> None:
         self._engine = shim.engine(self._config, self._run_dir / "runtime")
+        self._groups = cgroup.detect()
         # Nobody else's: code that changes namespaces keeps threads of its own.
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="driver")
-        self._groups = cgroup.detect()
-        self._fs = await self._slow(self._prepare)
-        self._annotations = await self._slow(seccomp.annotation)
-        self._images = TenantImages(self._fs, is_tenant_image=self._config.is_tenant_image)
-        self._resolv_conf = "".join(f"nameserver {address}\n" for address in resolvers(self._config))
-        # crun takes a unified tree for version 2, and refuses to start where it has no controllers.
-        hidden = [] if self._groups.is_v2 or self._groups.unified is None else [self._groups.unified]
-        self._launch = Launch(hidden, self._groups.paths(self._group(LAUNCHER)))
-        self._launch.open()
-        self._pool = NetworkPool(self._config)
+        async with contextlib.AsyncExitStack() as undo:
+            undo.callback(self._threads.shutdown)
+            self._fs = await self._slow(self._prepare)
+            self._annotations = await self._slow(seccomp.annotation)
+            self._images = TenantImages(self._fs, is_tenant_image=self._config.is_tenant_image)
+            self._resolv_conf = "".join(f"nameserver {address}\n" for address in resolvers(self._config))
+            # crun takes a unified tree for version 2, and refuses to start where it has no controllers.
+            hidden = [] if self._groups.is_v2 or self._groups.unified is None else [self._groups.unified]
+            self._launch = Launch(hidden, self._groups.paths(self._group(LAUNCHER)))
+            self._launch.open()
+            undo.callback(self._launch.close)
+            self._pool = NetworkPool(self._config)
+            await self._adopt()
+            await self._pool.open()
+            undo.pop_all()
+        self._sweeper = asyncio.create_task(self._sweep_for_ever(), name="driver sweeper")
+
+    def _prepare(self) -> StateFs:
+        fs = open_state(self._config)
+        (self._run_dir / "roots").mkdir(mode=0o711, parents=True, exist_ok=True)
+        self._engine.runtime_root.mkdir(mode=0o700, exist_ok=True)
+        cgroup.make(self._groups, self._group(LAUNCHER))
+        self._has_swap_limit = cgroup.has_swap_limit(self._groups, self._group(LAUNCHER))
+        self._favor_moves(True)
+        return fs
+
+    async def _adopt(self) -> None:
+        """Take over what an earlier agent left: its sandboxes keep their network slots and images."""
         for found in await self.find():
             claim = self._bundle(found.sandbox_id).read_claim()
             if claim is not None:
                 self._slots[found.sandbox_id] = self._pool.adopt(claim.slot_index)
                 self._lowers[found.sandbox_id] = claim.lower
-        await self._pool.open()
-        self._sweeper = asyncio.create_task(self._sweep_for_ever(), name="driver sweeper")
-
-    def _prepare(self) -> StateFs:
-        fs = open_state(self._config)
-        for directory in (self._run_dir / "roots", self._engine.runtime_root):
-            directory.mkdir(mode=0o711, parents=True, exist_ok=True)
-        cgroup.make(self._groups, self._group(LAUNCHER))
-        self._favor_moves(True)
-        return fs
 
     def _favor_moves(self, is_favored: bool) -> None:
         if self._groups.unified is not None:
@@ -153,9 +163,7 @@ class OciDriver:
             try:
                 return await self._create(spec)
             except Exception as error:
-                with contextlib.suppress(
-                    OSError
-                ):  # what is left is found again; the first error is the one to tell
+                with contextlib.suppress(OSError, DriverError):  # found again later; the first error is told
                     await self._destroy(spec.sandbox_id)
                 if isinstance(error, OSError):
                     raise DriverError(f"cannot build sandbox {spec.sandbox_id}: {error}") from error
@@ -193,6 +201,7 @@ class OciDriver:
             id_base=self._config.id_base + slot.index * oci.IDS_PER_SANDBOX,
             shell="/bin/bash" if has_bash else "/bin/sh",
             annotations=self._annotations,
+            has_swap_limit=self._has_swap_limit,
         )
 
     def _write(
@@ -237,12 +246,16 @@ class OciDriver:
                     return await self._slow(self._read_exit, sandbox_id)
                 if is_alone:
                     raise SandboxLost(f"the shim of sandbox {sandbox_id} is gone and left no exit code")
-                await _first(changes.wait(), ended.wait())
+                await first(changes.woken, ended)
+                changes.take()
 
     def _read_exit(self, sandbox_id: str) -> Exit:
         bundle = self._bundle(sandbox_id)
+        code = int(bundle.exit_file.read_text())
+        if not 0 <= code <= 255:  # conmon's -1: it could not tell
+            raise SandboxLost(f"the shim of sandbox {sandbox_id} does not know its exit code")
         return Exit(
-            exit_code=int(bundle.exit_file.read_text()) & 0xFF,
+            exit_code=code,
             is_oom=cgroup.oom_kills(self._groups, self._group(sandbox_id)) > 0,
             is_disk_full=bundle.is_disk_full(),
             at_ms=bundle.exit_file.stat().st_mtime_ns // 1_000_000,
@@ -340,14 +353,3 @@ class OciDriver:
 def _check_id(sandbox_id: str) -> None:
     if not SANDBOX_ID.fullmatch(sandbox_id):
         raise DriverError(f"{sandbox_id!r} is not a sandbox id")
-
-
-async def _first(*waits: Any) -> None:
-    """Return when one of the coroutines does; the others are cancelled."""
-    tasks = [asyncio.ensure_future(wait) for wait in waits]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

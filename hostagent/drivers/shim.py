@@ -34,6 +34,11 @@ class Engine:
 
 
 def engine(config: Config, runtime_root: Path) -> Engine:
+    """Find the programs and files that a sandbox needs, or say which one is missing."""
+    for name, setting in ((config.init, "init"), (config.ca_bundle, "ca_bundle")):
+        if name and not Path(name).is_file():
+            hint = f"apt-get install tini ca-certificates, or set MAGS_AGENT_{setting.upper()} to its path"
+            raise ConfigError(f"there is no file {name}", hint)
     return Engine(_program(config.runtime, "runtime"), _program(config.conmon, "conmon"), runtime_root)
 
 

@@ -34,8 +34,8 @@ CAPABILITIES = [
     ).split()
 ]
 
-# What everybody may read in /proc of the host's devices, keys and memory layout, and what an administrator may.
-# What only the host's root may open at all (timer_list, slabinfo, kpagecount, ...) is closed by the user namespace.
+# What names the host's devices, keys, modules and memory layout. Files that only the host's root may open are
+# closed by the user namespace already; the most telling of them are here all the same.
 MASKED = [
     "/proc/acpi",
     "/proc/asound",
@@ -84,6 +84,7 @@ class Place:
     id_base: int
     shell: str  # runs scripts without a #! line
     annotations: Mapping[str, str]
+    has_swap_limit: bool
 
 
 def config_json(config: Config, spec: SandboxSpec, place: Place) -> dict[str, Any]:
@@ -209,17 +210,18 @@ def _linux(config: Config, spec: SandboxSpec, place: Place) -> dict[str, Any]:
         "uidMappings": ids,
         "gidMappings": ids,
         "cgroupsPath": place.cgroup,
-        "resources": _resources(config, spec),
+        "resources": _resources(config, spec, has_swap_limit=place.has_swap_limit),
         "seccomp": seccomp.profile(),
         "maskedPaths": MASKED,
         "readonlyPaths": READ_ONLY,
     }
 
 
-def _resources(config: Config, spec: SandboxSpec) -> dict[str, Any]:
+def _resources(config: Config, spec: SandboxSpec, *, has_swap_limit: bool) -> dict[str, Any]:
     limit = spec.memory_mb * MIB
+    swap = {"swap": limit} if has_swap_limit else {}  # memory and swap together: no swap
     return {
-        "memory": {"limit": limit, "swap": limit},  # both together: no swap
+        "memory": {"limit": limit, **swap},
         "cpu": {"quota": spec.vcpus * CPU_PERIOD_US, "period": CPU_PERIOD_US},
         "pids": {"limit": config.pids_limit},
         "devices": [

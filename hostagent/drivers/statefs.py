@@ -62,8 +62,10 @@ def open_state(config: Config) -> StateFs:
         if not btrfs.is_btrfs(fs.root):
             _mount_image(config, state_dir / "fs.btrfs", fs.root)
         btrfs.quota_enable(fs.root)
+        # Closed to everybody else: ids on disk are the sandboxes', so a set-user-id file of a tenant's root
+        # would be one of the host's root.
         for directory in (fs.images, fs.tenants, fs.sandboxes, fs.exits):
-            directory.mkdir(mode=0o711, exist_ok=True)
+            directory.mkdir(mode=0o700, exist_ok=True)
     except (OSError, subprocess.CalledProcessError) as error:
         hint = "run `hostagent doctor`; the directory needs btrfs or a file system that can hold a loop file"
         raise DriverError(f"no btrfs at {fs.root}: {_detail(error)}", hint) from error

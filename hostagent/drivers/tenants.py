@@ -34,7 +34,7 @@ class TenantImages:
             return source
         with self._lock:
             directory = self._fs.tenants / tenant
-            directory.mkdir(mode=0o711, exist_ok=True)
+            directory.mkdir(mode=0o700, exist_ok=True)
             path = directory / f"{image}.{btrfs.subvolume_id(source)}"  # another id: the image was built anew
             self._used_at[path] = time.monotonic()
             if not path.exists():

@@ -152,6 +152,12 @@ def pids(groups: Cgroups, name: str, controller: str = "freezer") -> set[int]:
     return found
 
 
+def has_swap_limit(groups: Cgroups, name: str) -> bool:
+    """Whether the kernel counts swap; `name` is any group but a root."""
+    file = "memory.swap.max" if groups.is_v2 else "memory.memsw.limit_in_bytes"
+    return (groups.path("memory", name) / file).exists()
+
+
 def limit_cpu(groups: Cgroups, name: str, percent: int) -> None:
     """At most `percent` of one CPU."""
     quota_us = CPU_PERIOD_US * percent // 100

@@ -34,24 +34,28 @@ _READ_BYTES = 64 * 1024
 
 
 class Changes:
-    """The names that changed in one directory since they were last asked for."""
+    """The names that changed in one directory since they were last taken."""
 
     def __init__(self, mask: int) -> None:
         self.mask = mask
+        self.woken = asyncio.Event()  # set while there is something to take
         self._names: set[str] = set()
-        self._woken = asyncio.Event()
 
     def add(self, name: str) -> None:
         self._names.add(name)
-        self._woken.set()
+        self.woken.set()
+
+    def take(self) -> set[str]:
+        """Names that changed. `""` is among them when the kernel's queue overflowed or the directory is
+        gone: look at everything then."""
+        names, self._names = self._names, set()
+        self.woken.clear()
+        return names
 
     async def wait(self) -> set[str]:
-        """Names that changed, at least one. `""` is among them when the kernel's queue overflowed
-        or the directory is gone: look at everything then."""
-        await self._woken.wait()
-        self._woken.clear()
-        names, self._names = self._names, set()
-        return names
+        """As `take`, at least one name."""
+        await self.woken.wait()
+        return self.take()
 
 
 class Notify:
