@@ -14,9 +14,9 @@ import contextlib
 import ctypes
 import os
 import struct
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from weakref import WeakKeyDictionary
 
 from hostagent.linux.syscall import check, libc
 
@@ -62,14 +62,11 @@ class Notify:
     """One inotify descriptor, read by one event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        # Without a reference to the loop: when the loop goes this goes, and the descriptor with it.
         self._fd = check(libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify_init1")
+        weakref.finalize(self, os.close, self._fd)
         self._subscribers: dict[int, list[Changes]] = {}
         loop.add_reader(self._fd, self._read)
-
-    def close(self) -> None:
-        self._loop.remove_reader(self._fd)
-        os.close(self._fd)
 
     @contextlib.contextmanager
     def subscribe(self, directory: Path, mask: int) -> Iterator[Changes]:
@@ -118,7 +115,7 @@ class Notify:
                     changes.add(name)
 
 
-_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, Notify] = WeakKeyDictionary()
+_shared: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Notify] = weakref.WeakKeyDictionary()
 
 
 def shared() -> Notify:
