@@ -6,25 +6,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from hostagent.errors import AgentError
 from hostagent.images.recipe import SUITE
 
 APT = Path("/etc/apt")
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"  # of debian-archive-keyring, also inside the image
-DEFAULT_URIS = {
-    SUITE: "http://deb.debian.org/debian",
-    f"{SUITE}-updates": "http://deb.debian.org/debian",
-    f"{SUITE}-security": "http://deb.debian.org/debian-security",
-}
+SUITES = (SUITE, f"{SUITE}-updates", f"{SUITE}-security")
 
 
 def debian_sources(apt: Path = APT) -> list[str]:
-    """One sources.list line for each suite; Debian's public mirror where the machine names none."""
+    """One sources.list line for each of Debian's suites that this machine names."""
     found: dict[str, str] = {}
     for uri, suite, components in _entries(apt):
-        if suite in DEFAULT_URIS and "main" in components and _is_debian(uri):
+        if suite in SUITES and "main" in components and _is_debian(uri):
             found.setdefault(suite, uri)
-    uris = DEFAULT_URIS | found
-    return [f"deb [signed-by={KEYRING}] {uri} {suite} main" for suite, uri in uris.items()]
+    if SUITE not in found:
+        raise AgentError(
+            f"{apt} names no repository of Debian {SUITE} to build an image from",
+            f"add one: echo 'deb http://YOUR-MIRROR/debian {SUITE} main' > {apt}/sources.list.d/{SUITE}.list",
+        )
+    return [f"deb [signed-by={KEYRING}] {found[suite]} {suite} main" for suite in SUITES if suite in found]
 
 
 def _is_debian(uri: str) -> bool:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from hostagent.errors import AgentError
 from hostagent.images.sources import KEYRING, debian_sources
 
-PUBLIC = [
-    f"deb [signed-by={KEYRING}] http://deb.debian.org/debian bookworm main",
-    f"deb [signed-by={KEYRING}] http://deb.debian.org/debian bookworm-updates main",
-    f"deb [signed-by={KEYRING}] http://deb.debian.org/debian-security bookworm-security main",
-]
+MAIN = "deb http://mirror.example/debian bookworm main\n"
 
 
 def write(apt: Path, **files: str) -> Path:
@@ -21,8 +20,9 @@ def write(apt: Path, **files: str) -> Path:
     return apt
 
 
-def test_machine_without_sources_gets_the_public_mirror(tmp_path: Path) -> None:
-    assert debian_sources(tmp_path) == PUBLIC
+def test_machine_without_sources_is_told_what_to_add(tmp_path: Path) -> None:
+    with pytest.raises(AgentError, match=r"no repository of Debian bookworm(.|\n)*sources.list.d"):
+        debian_sources(tmp_path)
 
 
 def test_one_line_format(tmp_path: Path) -> None:
@@ -35,7 +35,6 @@ def test_one_line_format(tmp_path: Path) -> None:
     )
     assert debian_sources(apt) == [
         f"deb [signed-by={KEYRING}] http://mirror.example/debian/ bookworm main",
-        PUBLIC[1],
         f"deb [signed-by={KEYRING}] https://sec.example/debian-security bookworm-security main",
     ]
 
@@ -50,11 +49,11 @@ def test_deb822_format_with_comments_and_several_suites(tmp_path: Path) -> None:
     )
     found = debian_sources(write(tmp_path, sources_list__debian_sources=text))
     assert [line.split()[2] for line in found[:2]] == ["http://mirror.example/debian"] * 2
-    assert found[2] == PUBLIC[2]
+    assert len(found) == 2, "the security suite is switched off"
 
 
 def test_repositories_of_others_are_left_out(tmp_path: Path) -> None:
-    text = (
+    text = MAIN + (
         "deb https://download.docker.com/linux/debian bookworm stable\n"
         "deb https://apt.example.com bookworm main\n"
         "deb http://other.example/debian trixie main\n"
@@ -62,4 +61,5 @@ def test_repositories_of_others_are_left_out(tmp_path: Path) -> None:
         "deb http://deb.example/debian bookworm-backports main\n"
         "deb file:///srv/debian bookworm main\n"
     )
-    assert debian_sources(write(tmp_path, sources_list__others_list=text)) == PUBLIC
+    found = debian_sources(write(tmp_path, sources_list__others_list=text))
+    assert found == [f"deb [signed-by={KEYRING}] http://mirror.example/debian bookworm main"]
