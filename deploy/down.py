@@ -14,6 +14,8 @@ from deploy.progress import step
 from deploy.supervise import end_leftovers, leftovers
 from deploy.up import Stack, remove_s3_sockets
 
+CACHE = "cache"  # below var/: what `hostagent image build` keeps
+
 
 def down(layout: Layout) -> None:
     """Stop all processes, undo everything the agent made on this host, and check."""
@@ -109,10 +111,17 @@ def is_of(instance: str, name: str) -> bool:
 
 
 def clean(layout: Layout) -> None:
-    """Remove all state. Refuses while anything is mounted below it: deleting would go through the mount."""
+    """Remove all state but the cache of built images, which is none.
+
+    Refuses while anything is mounted below it: deleting would go through the mount.
+    """
     down(layout)
     mounted = mounts_below(layout.var)
     if mounted:
         raise SetupError(f"still mounted: {' '.join(mounted)}", "unmount it first; nothing was deleted")
-    with step(f"removing {layout.var}"):
-        shutil.rmtree(layout.var, ignore_errors=False)
+    with step(f"removing what is in {layout.var}"):
+        for path in [*layout.var.iterdir(), layout.agent_state]:
+            if path.is_dir() and path != layout.var / CACHE:
+                shutil.rmtree(path)
+            elif path.is_file():
+                path.unlink()
