@@ -50,7 +50,7 @@ def remaining(stack: Stack) -> list[str]:
     layout = stack.layout
     return [
         *(f"process {pid}" for pid in leftovers(layout, stack.processes)),
-        *(f"mount {path}" for path in {*mounts_below(layout.var), *mounts_below(layout.agent_state)}),
+        *(f"mount {path}" for path in mounts_below(layout.agent_state)),
         *(f"loop device {name}" for name in loop_devices(layout.agent_state)),
         *(f"network namespace {name}" for name in _listed(["ip", "netns", "list"], layout.instance)),
         *(f"network interface {name}" for name in _listed(["ip", "-brief", "link"], layout.instance)),
@@ -120,7 +120,7 @@ def clean(layout: Layout) -> None:
     if mounted:
         raise SetupError(f"still mounted: {' '.join(mounted)}", "unmount it first; nothing was deleted")
     with step(f"removing what is in {layout.var}"):
-        for path in [*layout.var.iterdir(), layout.agent_state]:
+        for path in [*layout.var.glob("*"), layout.agent_state]:
             if path.is_dir() and path != layout.var / CACHE:
                 shutil.rmtree(path)
             elif path.is_file():
