@@ -11,6 +11,7 @@ Started by `hostagent.linux.launch` as `python -m hostagent.linux.launcher <fd> 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -41,12 +42,20 @@ def main() -> None:
     # A slave: what the host mounts and unmounts is followed, nothing made here is seen there.
     mount.mount("none", Path("/"), "", mount.MS_REC | mount.MS_SLAVE)
     for hidden in sys.argv[2:]:
-        mount.umount2(Path(hidden), mount.MNT_DETACH)
+        _hide(Path(hidden))
     _protect(Path("/dev/null"))
     process.set_securebits(process.SECBIT_NO_SETUID_FIXUP)
     os.umask(0o022)
     os.chdir("/")
     server.run()
+
+
+def _hide(mounted: Path) -> None:
+    try:
+        mount.umount2(mounted, mount.MNT_DETACH)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOENT):  # unmounted meanwhile: as well
+            raise
 
 
 def _protect(device: Path) -> None:
