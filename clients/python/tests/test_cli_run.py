@@ -13,11 +13,11 @@ from conftest import Command
 from fake_server import FakeServer
 
 REASONS = [
-    ("oom", 137, b"ran out of memory; give it more with --memory"),
-    ("timed_out", 124, b"ran longer than its --timeout"),
-    ("disk_full", 1, b"filled its disk; give it more with --disk"),
-    ("start_failed", None, b"could not be started (no such image)"),
-    ("host_lost", None, b"host that ran it was lost"),
+    ("oom", 137, b"mags: The sandbox ran out of memory. Give it more with --memory."),
+    ("timed_out", 124, b"mags: The script did not end within its timeout."),
+    ("disk_full", 1, b"disk was full. Give it more with --disk."),
+    ("start_failed", None, b"mags: There is no such image."),
+    ("host_lost", None, b"The host that ran it was lost."),
 ]
 
 
@@ -60,7 +60,7 @@ def test_script_that_could_not_end_is_125_and_says_why(
     server.runs_scripts = False
     with mags.start("run", "x") as running:
         server.next_job().emit(b"partial")
-        message = "no such image" if reason == "start_failed" else ""
+        message = "There is no such image." if reason == "start_failed" else ""
         server.next_job().finish(code, "error", reason=reason, message=message)
         out, err = running.communicate(timeout=20)
     assert (out, running.returncode) == (b"partial", 125)
@@ -83,7 +83,7 @@ def test_waiting_for_a_host_is_said_once(mags: Command, server: FakeServer) -> N
         job = server.next_job()
         job.wait("no_capacity", "")
         assert running.stderr is not None
-        assert running.stderr.readline() == b"mags: waiting: no host has room\n"
+        assert running.stderr.readline() == b"mags: waiting: No host has room.\n"
         job.emit(b"hi\n")
         job.finish(0)
         out, err = running.communicate(timeout=20)

@@ -130,7 +130,7 @@ def test_note_after_an_unfinished_line_begins_a_new_one(mags: Command, server: F
         server.next_job().emit(b"50 %")
         terminal.expect(b"50 %")
         server.next_job().finish(137, "error", reason="oom")
-        assert b"50 %\r\n\x1b[2mmags: the script ran out of memory" in terminal.rest()
+        assert b"50 %\r\n\x1b[2mmags: The sandbox ran out of memory" in terminal.rest()
 
 
 def test_escapes_of_the_script_reach_the_terminal_as_they_are(mags: Command) -> None:

@@ -1,4 +1,4 @@
-"""Parameter types of the commands, and the flags that this version does not have."""
+"""How values of flags are read, and the flags that this version does not have."""
 
 from __future__ import annotations
 
@@ -13,64 +13,44 @@ import mags
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_UNITS = {"": 1, "m": 1, "mb": 1, "mi": 1, "mib": 1, "g": 1024, "gb": 1024, "gi": 1024, "gib": 1024}
+_MEGABYTES = {"": 1, "m": 1, "mb": 1, "mi": 1, "mib": 1, "g": 1024, "gb": 1024, "gi": 1024, "gib": 1024}
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-class MegaBytes(click.ParamType[int]):
+def megabytes(text: str) -> int:
     """`512`, `512m` or `2g` as MB."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        found = re.fullmatch(r"(\d{1,9}) ?([a-z]*)", str(value).lower())
-        if not found or found[2] not in _UNITS or int(found[1]) == 0:
-            self.fail(f"{value!r} is not a size. Give MB as a number, or one like 512m or 2g.", param, ctx)
-        return int(found[1]) * _UNITS[found[2]]
+    found = re.fullmatch(r"(\d{1,9}) ?([a-z]*)", text.lower())
+    if not found or found[2] not in _MEGABYTES or int(found[1]) == 0:
+        raise click.BadParameter(f"{text!r} is not a size. Give MB as a number, or one like 512m or 2g.")
+    return int(found[1]) * _MEGABYTES[found[2]]
 
 
-class GigaBytes(click.ParamType[int]):
+def gigabytes(text: str) -> int:
     """`10` or `10g` as GB."""
-
-    name = "GB"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        found = re.fullmatch(r"(\d{1,6}) ?(g|gb|gi|gib)?", str(value).lower())
-        if not found or int(found[1]) == 0:
-            self.fail(f"{value!r} is not a size in whole GB. Give one like 10 or 10g.", param, ctx)
-        return int(found[1])
+    found = re.fullmatch(r"(\d{1,6}) ?(g|gb|gi|gib)?", text.lower())
+    if not found or int(found[1]) == 0:
+        raise click.BadParameter(f"{text!r} is not a size in whole GB. Give one like 10 or 10g.")
+    return int(found[1])
 
 
-class Duration(click.ParamType[int]):
+def seconds(text: str) -> int:
     """`90`, `90s`, `5m`, `1h` or `2d` as seconds."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        found = re.fullmatch(r"(\d{1,9})([smhd]?)", str(value).lower())
-        if not found or int(found[1]) == 0:
-            self.fail(f"{value!r} is not a time. Give seconds, or one like 90s, 5m or 1h.", param, ctx)
-        return int(found[1]) * _SECONDS[found[2]]
+    found = re.fullmatch(r"(\d{1,9})([smhd]?)", text.lower())
+    if not found or int(found[1]) == 0:
+        raise click.BadParameter(f"{text!r} is not a time. Give seconds, or one like 90s, 5m or 1h.")
+    return int(found[1]) * _SECONDS[found[2]]
 
 
-class Variable(click.ParamType[tuple[str, str]]):
-    """`K=V`, or `K` for the value that it has here."""
-
-    name = "K=V"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        if isinstance(value, tuple):
-            return value
-        name, has_value, text = str(value).partition("=")
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            self.fail(f"{name!r} is not a variable's name. Give one like KEY=value.", param, ctx)
-        if not has_value:
-            if name not in os.environ:
-                self.fail(f"{name} is not set here. Give it a value: {name}=value.", param, ctx)
-            text = os.environ[name]
-        return name, text
+def variable(text: str) -> tuple[str, str]:
+    """`K=V`, or `K` with the value that it has here."""
+    name, has_value, value = text.partition("=")
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise click.BadParameter(f"{name!r} is not a variable's name. Give one like KEY=value.")
+    if has_value:
+        return name, value
+    if name not in os.environ:
+        raise click.BadParameter(f"{name} is not set here. Give it a value: {name}=value.")
+    return name, os.environ[name]
 
 
 # Flags that other versions of Mags have. Unknown to the parser they would read as part of the

@@ -37,7 +37,7 @@ class Output:
                     last.flush()  # keeps the order where both go to one terminal
                 last = stream
                 if entry.get("source") == "platform":
-                    self.note(str(entry["message"]))
+                    self.note(str(entry["message"]).removeprefix("mags: "))
                     continue
                 self._write_entry(stream, name, entry)
             if last is not None:

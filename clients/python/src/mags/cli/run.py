@@ -38,14 +38,17 @@ class RunCommand(click.Command):
 @click.option(
     "--env",
     "environment",
-    type=options.Variable(),
+    type=options.variable,
+    metavar="K=V",
     multiple=True,
     help="Set a variable; K alone copies yours.",
 )
-@click.option("--memory", type=options.MegaBytes(), help="Memory limit: 512m, 2g.")
+@click.option("--memory", type=options.megabytes, metavar="SIZE", help="Memory limit: 512m, 2g.")
 @click.option("--cpus", type=click.IntRange(min=1), metavar="N", help="Number of CPUs.")
-@click.option("--disk", type=options.GigaBytes(), help="Disk limit in GB.")
-@click.option("--timeout", type=options.Duration(), help="End the script after this long: 90s, 5m, 1h.")
+@click.option("--disk", type=options.gigabytes, metavar="GB", help="Disk limit in GB.")
+@click.option(
+    "--timeout", type=options.seconds, metavar="TIME", help="End the script after this long: 90s, 5m, 1h."
+)
 @click.option("--retries", type=click.IntRange(min=0), metavar="N", help="Start it again when it failed.")
 @click.option("-d", "--detach", is_flag=True, help="Print the job's id and return at once.")
 @click.option(

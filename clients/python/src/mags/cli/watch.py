@@ -30,15 +30,21 @@ ACCEPTED_LOOK_S = 5.0  # how often to look again while it waits
 LONG_POLL_S = 30.0
 EXIT_OUTPUT_CLOSED = 141  # 128 + SIGPIPE, what a local command would have ended with
 
+# Said where the server has no sentence of its own.
 REASONS = {
-    "no_host": "no host is online",
-    "no_capacity": "no host has room",
-    "stopped": "stopped",
-    "oom": "the script ran out of memory; give it more with --memory",
-    "timed_out": "the script ran longer than its --timeout",
-    "disk_full": "the script filled its disk; give it more with --disk",
-    "start_failed": "the sandbox could not be started",
-    "host_lost": "the host that ran it was lost",
+    "no_host": "No host is online.",
+    "no_capacity": "No host has room.",
+    "oom": "The sandbox ran out of memory.",
+    "timed_out": "The script did not end within its timeout.",
+    "disk_full": "The sandbox's disk was full.",
+    "start_failed": "The sandbox could not be started.",
+    "host_lost": "The host that ran it was lost.",
+}
+REMEDIES = {
+    "oom": " Give it more with --memory.",
+    "timed_out": " Give it longer with --timeout.",
+    "disk_full": " Give it more with --disk.",
+    "host_lost": " Submit it again, or let --retries do so.",
 }
 
 
@@ -225,7 +231,7 @@ class Watch:
                 self._output.note("stopped")
                 return self._interrupts.exit_code if self._leave_at is not None else code
             return code
-        sentence = REASONS.get(reason, reason or "the job failed")
-        detail = self._client.status(self._job).get("message") or ""
-        self._output.note(f"{sentence} ({detail})" if detail and detail != sentence else sentence)
+        message = self._client.status(self._job).get("message")
+        sentence = message or REASONS.get(reason, f"The job failed: {reason or 'no reason is known'}.")
+        self._output.note(sentence + REMEDIES.get(reason, ""))
         return EXIT_FAILED
