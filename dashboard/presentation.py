@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -92,6 +93,14 @@ class Fact(NamedTuple):
     at: datetime | None = None
 
 
+class Draft(NamedTuple):
+    """A job to run again, perhaps changed: `carried` is JSON for the API that the form does not show."""
+
+    job: Job
+    carried: str
+    note: str
+
+
 class Moment(NamedTuple):
     """A line of the timeline; `after` counts from the submit."""
 
@@ -149,6 +158,20 @@ def script_preview(script: str) -> str:
     lines = [line.strip() for line in script.splitlines() if line.strip()]
     telling = (line for line in lines if not line.startswith(("#", "set -")))
     return next(telling, lines[0] if lines else "(empty script)")[:TITLE_LIMIT_CHARS]
+
+
+def draft(job: Job) -> Draft:
+    """Names what the form has no field for, so that nothing is taken over or lost unseen."""
+    carried = {
+        "environment": job.environment,
+        "rootfs_type": job.image,
+        "disk_gb": job.disk_gb,
+        "retries": job.retries,
+    }
+    count = len(job.environment)
+    variables = "1 environment variable" if count == 1 else f"{count} environment variables"
+    note = f"Image, disk, retries and {variables} are those of {job.name or 'the job'}, as it was run."
+    return Draft(job, json.dumps(carried), note)
 
 
 def stages(job: Job) -> list[Stage]:

@@ -48,7 +48,7 @@ def jobs(request: HttpRequest) -> HttpResponse:
     status = status if status in FILTERS else ""
     found = Paginator(selectors.jobs_with_heads(actor, status=status, text=text), PAGE_SIZE)
     shown = found.get_page(request.GET.get("page"))
-    draft = job_get(actor, request.GET["from"]) if "from" in request.GET else None
+    source = job_get(actor, request.GET["from"]) if "from" in request.GET else None
     context = {
         "jobs": [_card(job, job.head) for job in shown],  # type: ignore[attr-defined]
         "page": shown,
@@ -61,7 +61,7 @@ def jobs(request: HttpRequest) -> HttpResponse:
         ],
         "status": status,
         "q": text,
-        "draft": draft,
+        "draft": presentation.draft(source) if source else None,
         "submit_href": f"{API}/mags-jobs",
         "example_cli": _cli_example(),
         "example_curl": _curl_example(),

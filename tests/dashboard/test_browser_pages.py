@@ -56,6 +56,18 @@ def test_a_double_click_runs_once(agent: LiveAgent, open_page: Open) -> None:
     assert Job.objects.filter(owner=owner).count() == 1
 
 
+def test_a_changed_job_keeps_what_the_form_does_not_show(agent: LiveAgent, open_page: Open) -> None:
+    owner = user()
+    source = factories.job(owner, script="env", environment={"A": "b"}, retries=3, disk_gb=5)
+    page = open_page(owner, f"/jobs/{source.pk}/")
+    page.click("text=Edit and run")
+    page.fill("#script", "env | sort")
+    page.press("#script", "Control+Enter")
+    expect(page.locator(".script-box summary")).to_contain_text("env | sort")
+    made = Job.objects.exclude(pk=source.pk).get()
+    assert (made.script, made.environment, made.retries, made.disk_gb) == ("env | sort", {"A": "b"}, 3, 5)
+
+
 def test_errors_are_at_their_fields_and_lose_nothing(agent: LiveAgent, open_page: Open) -> None:
     page = open_page(user(), "/jobs/")
     page.fill("#script", "echo kept")

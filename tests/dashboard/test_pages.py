@@ -179,8 +179,10 @@ def test_run_again_takes_everything_and_once() -> None:
 
 def test_form_can_start_from_a_job() -> None:
     owner = user()
-    job = factories.job(owner, name="build", script="make me", memory_mb=777)
+    job = factories.job(owner, name="build", script="make me", memory_mb=777, environment={"A": "<b>"})
     page = text_of(browser(owner), f"/jobs/?from={job.pk}")
+    assert "1 environment variable are those of build" in page
+    assert "&quot;environment&quot;: {&quot;A&quot;: &quot;&lt;b&gt;&quot;}" in page
     assert ">make me</textarea>" in page
     assert 'value="777"' in page
 

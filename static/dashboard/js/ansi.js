@@ -42,7 +42,9 @@ const TOKEN = new RegExp(
   "g",
 );
 
+/** @type {Record<number, number>} */
 const ON = { 1: BOLD, 2: DIM, 3: ITALIC, 4: UNDERLINE, 7: INVERSE, 8: HIDDEN, 9: STRIKE, 21: UNDERLINE };
+/** @type {Record<number, number>} */
 const OFF = { 22: BOLD | DIM, 23: ITALIC, 24: UNDERLINE, 27: INVERSE, 28: HIDDEN, 29: STRIKE };
 
 /** Whether a line can be shown as it is. @param {string} text */

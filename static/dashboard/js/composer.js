@@ -54,8 +54,8 @@ export function setUpComposer(panel, opener) {
 
 /** @param {HTMLFormElement} form */
 function read(form) {
-  /** @type {Record<string, string | number>} */
-  const body = {};
+  /** @type {Record<string, unknown>} what a job that is run again brings along */
+  const body = JSON.parse(form.dataset.carried ?? "{}");
   for (const [name, value] of new FormData(form)) {
     if (typeof value !== "string" || (value === "" && name !== "script")) continue;
     body[name] = NUMBERS.includes(name) ? Number(value) : value;

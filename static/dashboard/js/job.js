@@ -5,11 +5,15 @@ import { ApiError, call } from "./api.js";
 import { refresh } from "./live.js";
 import { setUpLog } from "./logpanel.js";
 
+const POLL_MS = 5000; // while the socket is away
+
 const page = /** @type {HTMLElement} */ (document.querySelector("[data-page=job]"));
 
-setUpLog(/** @type {HTMLElement} */ (page.querySelector("[data-log]")), page.dataset.socket ?? "", {
-  onChange: refresh,
-});
+const panel = /** @type {HTMLElement} */ (page.querySelector("[data-log]"));
+const socket = setUpLog(panel, page.dataset.socket ?? "", { onChange: refresh });
+setInterval(() => {
+  if (socket.state === "reconnecting" && !document.hidden) refresh();
+}, POLL_MS);
 
 const dialog = /** @type {HTMLDialogElement} */ (document.getElementById("stop-dialog"));
 dialog.addEventListener("close", async () => {

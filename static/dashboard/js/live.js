@@ -46,15 +46,13 @@ function swap(fresh) {
     const next = fresh.getElementById(region.id);
     if (!next || sent.get(region.id) === next.innerHTML) continue;
     sent.set(region.id, next.innerHTML);
-    const focused = region.contains(document.activeElement) && focusKey(document.activeElement);
-    const open = [...region.querySelectorAll("details[open]")].length > 0;
+    const active = document.activeElement;
+    const focused = active && region.contains(active) ? focusKey(active) : "";
     region.replaceChildren(...next.childNodes);
-    if (next.dataset.title) document.title = region.dataset.title = next.dataset.title;
+    if (next.dataset.title) document.title = next.dataset.title;
     if (focused) /** @type {HTMLElement | null} */ (region.querySelector(focused))?.focus();
-    if (open) region.querySelector("details")?.setAttribute("open", "");
   }
   tick();
-  document.dispatchEvent(new Event("mags:swapped"));
 }
 
 /** Finds the same control in the fresh HTML. @param {Element} element */

@@ -19,7 +19,8 @@ const STATES = {
 /**
  * @param {HTMLElement} panel
  * @param {string} path the log socket's address
- * @param {{onChange: () => void}} options called when the job itself changed
+ * @param {{onChange: () => void}} options called when the job itself changed, or may have
+ * @returns {import("./socket.js").Reconnecting}
  */
 export function setUpLog(panel, path, { onChange }) {
   const find = (/** @type {string} */ selector) => /** @type {HTMLElement} */ (panel.querySelector(selector));
@@ -47,7 +48,7 @@ export function setUpLog(panel, path, { onChange }) {
   follow.addEventListener("click", () => view.follow());
   view.addEventListener("open", (event) => showLine(/** @type {CustomEvent} */ (event).detail));
 
-  followLogs(path, {
+  const socket = followLogs(path, {
     onEntries(entries) {
       for (const entry of entries) store.append(entry);
       const from = store.changedFrom;
@@ -71,6 +72,7 @@ export function setUpLog(panel, path, { onChange }) {
         empty.textContent = isFinalAtLoad ? "" : "Output appears here as it is printed.";
         empty.hidden = false;
       }
+      if (name === "refused") onChange(); // signed out, or the job is gone: the page finds out
       showCounts();
     },
   });
@@ -78,6 +80,7 @@ export function setUpLog(panel, path, { onChange }) {
   setUpSearch(panel, view, search);
   setUpToggles(panel, view);
   onKey("f", () => view.follow());
+  return socket;
 
   /** @param {number} line */
   function showLine(line) {

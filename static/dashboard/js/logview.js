@@ -5,15 +5,13 @@
  * the box scrolls natively (wheel, touch, keys, screen readers) and never shows a blank page.
  */
 
-import { PLAIN, parse, plain } from "./ansi.js";
-import { renderSegments } from "./logtext.js";
+import { PLAIN, plain } from "./ansi.js";
+import { SHOWN_CHARS, renderLine, renderRow } from "./logrow.js";
 import { RowIndex, rowCount } from "./rows.js";
 
 // Browsers lose precision and clip boxes beyond about 16 million pixels (Firefox); above this, the
 // scrollbar stands for more rows than it has pixels.
 const TALLEST_PX = 8_000_000;
-// Of a long line this much is shown; the rest on request. A row of a megabyte freezes the page.
-export const SHOWN_CHARS = 4096;
 
 const PADDING_PX = 16; // right of the text
 
@@ -31,29 +29,23 @@ export class LogView extends EventTarget {
     /** @type {RegExp | null} */
     this.highlight = null;
     this.currentLine = -1;
+    this.rowPx = this._charPx = this._gutterPx = 0; // measured
     this._top = 0; // px from the top of all rows to the top of the window
     this._scrollTop = 0; // what we last saw or set, to tell a person's scrolling from our own
     this._frame = 0;
     this._settle = 0;
     /** @type {Map<number, HTMLElement>} line -> its row in the document */
     this._shown = new Map();
-    this._build();
-  }
-
-  _build() {
-    this._canvas = document.createElement("div");
-    this._canvas.className = "log-canvas";
-    this._window = document.createElement("div");
-    this._window.className = "log-window";
-    this._body = document.createElement("div");
-    this._body.className = "log-rows";
-    this._window.append(this._body);
+    this._canvas = element("log-canvas");
+    this._window = element("log-window");
+    this._body = element("log-rows");
     this._canvas.append(this._window);
-    this.box.replaceChildren(this._canvas);
+    this._window.append(this._body);
+    box.replaceChildren(this._canvas);
     this._measure();
-    this.box.addEventListener("scroll", () => this._scrolled(), { passive: true });
+    box.addEventListener("scroll", () => this._scrolled(), { passive: true });
     this._body.addEventListener("click", (event) => this._clicked(event));
-    new ResizeObserver(() => this._resized()).observe(this.box);
+    new ResizeObserver(() => this._resized()).observe(box);
   }
 
   /** How high a row is and how wide a character, as the browser really draws them. */
@@ -162,15 +154,8 @@ export class LogView extends EventTarget {
 
   /** @param {number} line */
   _render(line) {
-    const { store } = this;
-    const { segments } = parse(store.texts[line], store.style(line));
-    const length = segments.reduce((sum, segment) => sum + segment.text.length, 0);
-    const hidden = Math.max(0, length - SHOWN_CHARS) + (store.dropped.get(line) ?? 0);
-    const row = renderRow(line, segments, this.highlight);
-    row.classList.add(`is-${store.stream(line)}`);
+    const row = renderLine(this.store, line, this.highlight);
     row.classList.toggle("is-current", line === this.currentLine);
-    row.children[1].textContent = clock(store.times[line]);
-    if (hidden) row.lastElementChild.append(moreButton(hidden));
     if (this.rows.columns) row.style.minHeight = `${this._rowsOf(line) * this.rowPx}px`;
     return row;
   }
@@ -274,40 +259,9 @@ export class LogView extends EventTarget {
   }
 }
 
-/** A line's row: number, time, text. */
-function renderRow(
-  /** @type {number} */ line,
-  /** @type {import("./ansi.js").Segment[]} */ segments,
-  /** @type {RegExp | null} */ highlight = null,
-) {
-  const row = document.createElement("div");
-  row.className = "log-row";
-  row.dataset.line = String(line);
-  const number = document.createElement("span");
-  number.className = "log-number";
-  number.textContent = String(line + 1);
-  const time = document.createElement("span");
-  time.className = "log-time";
-  const body = document.createElement("span");
-  body.className = "log-text";
-  body.append(renderSegments(segments, { limit: SHOWN_CHARS, highlight }));
-  row.append(number, time, body);
-  return row;
-}
-
-/** @param {number} hidden */
-function moreButton(hidden) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "log-more";
-  button.textContent = `Show all (${hidden.toLocaleString("en")} more characters)`;
-  return button;
-}
-
-/** 07:45:12.345, in the reader's own time zone. @param {number} at */
-function clock(at) {
-  const time = new Date(at);
-  const two = (/** @type {number} */ n) => String(n).padStart(2, "0");
-  const ms = String(time.getMilliseconds()).padStart(3, "0");
-  return `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}.${ms}`;
+/** @param {string} name */
+function element(name) {
+  const made = document.createElement("div");
+  made.className = name;
+  return made;
 }

@@ -11,16 +11,16 @@
     }
   };
 
-  const apply = (theme) => {
+  const apply = (/** @type {string | null} */ theme) => {
     if (theme === "light" || theme === "dark") root.dataset.theme = theme;
     else delete root.dataset.theme;
   };
 
   apply(stored());
   addEventListener("storage", (event) => event.key === KEY && apply(event.newValue));
-  globalThis.magsTheme = {
+  /** @type {any} */ (globalThis).magsTheme = {
     get: () => root.dataset.theme ?? "system",
-    set: (theme) => {
+    set: (/** @type {string} */ theme) => {
       apply(theme);
       try {
         localStorage.setItem(KEY, theme);
