@@ -1,4 +1,4 @@
-"""The agent killed at every step: its successor adopts what runs, and nothing is left of what was half built."""
+"""The agent killed at every step: its successor adopts what runs, and removes what was half built."""
 
 from __future__ import annotations
 
