@@ -25,7 +25,7 @@ from hostagent.drivers import seccomp, shim
 from hostagent.drivers import spec as oci
 from hostagent.drivers.base import Exit, Found, SandboxSpec
 from hostagent.drivers.bundle import Bundle, Claim
-from hostagent.drivers.statefs import StateFs, close_state, mounts_of_others, open_state
+from hostagent.drivers.statefs import StateFs, close_state, open_state
 from hostagent.drivers.stopwatch import Stopwatch
 from hostagent.drivers.tenants import TenantImages
 from hostagent.errors import DriverError, SandboxLost
@@ -78,8 +78,7 @@ class OciDriver:
             self._resolv_conf = "".join(f"nameserver {address}\n" for address in resolvers(self._config))
             # crun takes a unified tree for version 2, and refuses to start where it has no controllers.
             hidden = [] if self._groups.is_v2 or self._groups.unified is None else [self._groups.unified]
-            hidden += await self._slow(mounts_of_others, self._fs.root)
-            self._launch = Launch(hidden, self._groups.paths(self._group(LAUNCHER)))
+            self._launch = Launch(self._fs.root, hidden, self._groups.paths(self._group(LAUNCHER)))
             self._launch.open()
             undo.callback(self._launch.close)
             self._pool = NetworkPool(self._config)

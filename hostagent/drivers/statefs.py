@@ -94,14 +94,6 @@ def close_state(config: Config) -> None:
         time.sleep(0.02)
 
 
-def mounts_of_others(root: Path) -> list[Path]:
-    """Where other agents' sparse files are mounted. A private namespace that copied such a mount would hold
-    its loop device after the other agent let go: `/` may be private, and then no unmount is propagated."""
-    lines = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    loops = [line[4] for line in lines if line[line.index("-") + 2].startswith("/dev/loop")]
-    return [Path(point) for point in loops if Path(point).name == root.name and Path(point) != root]
-
-
 def _holders(root: Path) -> list[str]:
     """Processes in mount namespaces that were made elsewhere while the file system was mounted."""
     found = []

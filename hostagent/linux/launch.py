@@ -23,7 +23,8 @@ _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 class Launch:
     """Speaks to one launcher process. Use from one event loop."""
 
-    def __init__(self, hidden_mounts: Sequence[Path], cgroups: Sequence[Path]) -> None:
+    def __init__(self, state_fs: Path, hidden_mounts: Sequence[Path], cgroups: Sequence[Path]) -> None:
+        self._state_fs = state_fs
         self._hidden = hidden_mounts
         self._cgroups = cgroups
         self._child: subprocess.Popen[bytes] | None = None
@@ -40,7 +41,7 @@ class Launch:
         with theirs:
             command = [sys.executable, "-m", "hostagent.linux.launcher", str(theirs.fileno())]
             self._child = subprocess.Popen(
-                [*command, *map(str, self._hidden)],
+                [*command, str(self._state_fs), *map(str, self._hidden)],
                 env={**ENVIRONMENT, "PYTHONPATH": str(_PACKAGE_ROOT)},
                 cwd="/",
                 stdin=subprocess.DEVNULL,

@@ -5,13 +5,12 @@ and vanish with it), it changes its fsuid and securebits, and it forks, which an
 not. Requests are JSON on a SOCK_SEQPACKET pair, one at a time. When the agent dies the socket ends, and so
 does the launcher.
 
-Started by `hostagent.linux.launch` as `python -m hostagent.linux.launcher <fd> <mounts to hide>...`.
+Started by `hostagent.linux.launch` as `python -m hostagent.linux.launcher <fd> <state fs> <mounts to hide>...`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -41,8 +40,9 @@ def main() -> None:
     mount.unshare(mount.CLONE_NEWNS)
     # A slave: what the host mounts and unmounts is followed, nothing made here is seen there.
     mount.mount("none", Path("/"), "", mount.MS_REC | mount.MS_SLAVE)
-    for hidden in sys.argv[2:]:
-        _hide(Path(hidden))
+    for hidden in sys.argv[3:]:
+        mount.umount2(Path(hidden), mount.MNT_DETACH)
+    _let_go_of_others(Path(sys.argv[2]))
     _protect(Path("/dev/null"))
     process.set_securebits(process.SECBIT_NO_SETUID_FIXUP)
     os.umask(0o022)
@@ -50,12 +50,14 @@ def main() -> None:
     server.run()
 
 
-def _hide(mounted: Path) -> None:
-    try:
-        mount.umount2(mounted, mount.MNT_DETACH)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOENT):  # unmounted meanwhile: as well
-            raise
+def _let_go_of_others(state_fs: Path) -> None:
+    """Detach the copies of other agents' sparse file systems. Where / is not shared, as without systemd, an
+    unmount on the host does not reach this namespace, and it would hold their loop devices for ever."""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        left, _, right = line.partition(" - ")
+        point, device = Path(left.split()[4]), right.split(" ", 2)[1]
+        if device.startswith("/dev/loop") and point.name == state_fs.name and point != state_fs:
+            mount.umount2(point, mount.MNT_DETACH)
 
 
 def _protect(device: Path) -> None:
