@@ -327,7 +327,13 @@ class Handler(BaseHTTPRequestHandler):
                 "exit_code": job.exit_code,
             }
         self.answer(
-            {"logs": entries, "next_offset": following, "truncated_bytes": 0, "end": end if is_all else None}
+            {
+                "logs": entries,
+                "next_offset": following,
+                "truncated_bytes": 0,
+                "expired": False,
+                "end": end if is_all else None,
+            }
         )
 
     def stop(self, job: FakeJob) -> None:

@@ -20,7 +20,7 @@ class Timings(TypedDict, total=False):
     started: int
 
 
-class Job(TypedDict, total=False):
+class Job(TypedDict):
     """A job. `status` is accepted, running, completed or error; `reason` says why."""
 
     request_id: str
@@ -31,6 +31,13 @@ class Job(TypedDict, total=False):
     message: str | None
     exit_code: int | None
     vm_id: str | None
+    workspace_id: str | None
+    base_workspace_id: str | None
+    persistent: bool
+    no_sleep: bool
+    url: str | None
+    ssh: str | None
+    durable_at: str | None
     script_duration_ms: int | None
     created_at: str
     started_at: str | None
@@ -57,7 +64,16 @@ class JobList(TypedDict):
     page_size: int
 
 
-class LogEntry(TypedDict, total=False):
+# In two classes, because NotRequired came with Python 3.11.
+class _LogEntry(TypedDict):
+    timestamp: str
+    level: str
+    message: str
+    stream: str
+    offset: int
+
+
+class LogEntry(_LogEntry, total=False):
     """A line of output, or a piece of a long or unfinished one.
 
     `message` is text without its newline, which `partial` says there was none of. Bytes that are
@@ -65,17 +81,12 @@ class LogEntry(TypedDict, total=False):
     `offset` is where the entry begins in the job's output.
     """
 
-    timestamp: str
-    level: str
-    message: str
-    stream: str
-    offset: int
     source: str
     partial: bool
     base64: str
 
 
-class LogEnd(TypedDict, total=False):
+class LogEnd(TypedDict):
     """How a job ended; sent with the page that completes its output."""
 
     status: str
@@ -83,7 +94,7 @@ class LogEnd(TypedDict, total=False):
     exit_code: int | None
 
 
-class LogPage(TypedDict, total=False):
+class LogPage(TypedDict):
     logs: list[LogEntry]
     next_offset: int
     truncated_bytes: int

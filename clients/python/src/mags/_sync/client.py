@@ -138,7 +138,7 @@ class Mags:
             page = self.logs(request_id, offset=offset, limit=wire.PAGE_ENTRIES, wait=wait_s)
             logs += page["logs"]
             offset = page["next_offset"]
-            if page.get("end"):
+            if page["end"]:
                 job = self.status(request_id)
                 return cast("RunResult", wire.run_result(request_id, job, logs))
 
@@ -176,7 +176,7 @@ class Mags:
         while end is None:
             page = self.logs(request_id, offset=offset, limit=wire.PAGE_ENTRIES, wait=LONG_POLL_S)
             yield from page["logs"]
-            offset, end = page["next_offset"], page.get("end")
+            offset, end = page["next_offset"], page["end"]
 
     def list_jobs(
         self, *, page: int = 1, page_size: int = 20, status: str | None = None, q: str | None = None

@@ -54,7 +54,7 @@ def _stored_pages(client: Mags, job: str) -> Iterator[LogPage]:
     while True:
         page = client.logs(job, offset=offset, limit=wire.PAGE_ENTRIES)
         yield page
-        if page["next_offset"] == offset or page.get("end"):
+        if page["next_offset"] == offset or page["end"]:
             return
         offset = page["next_offset"]
 

@@ -134,7 +134,7 @@ class Watch:
         try:
             for page in self._pages():
                 self._output.write(page["logs"])
-                end = page.get("end")
+                end = page["end"]
                 if end:
                     return self._exit_code(end)
         except OutputClosed:
@@ -153,16 +153,17 @@ class Watch:
     def collect(self) -> int:
         """Keep the output, and print it with the job's end as one JSON object."""
         logs: list[LogEntry] = []
-        end: LogEnd = {}
         try:
             for page in self._pages():
                 logs += page["logs"]
-                end = page.get("end") or {}
+                end = page["end"]
+                if end:
+                    job = self._client.status(self._job)
+                    click.echo(json.dumps(wire.run_result(self._job, job, logs)))
+                    return self._exit_code(end)
         except Interrupted:
             return self._interrupts.exit_code
-        job: Job = self._client.status(self._job)
-        click.echo(json.dumps(wire.run_result(self._job, job, logs)))
-        return self._exit_code(end)
+        raise AssertionError("pages end with an end")
 
     def _pages(self) -> Iterator[LogPage]:
         wait_s = FIRST_LOOK_S
@@ -172,7 +173,7 @@ class Watch:
                     page = self._client.logs(
                         self._job, offset=self._offset, limit=wire.PAGE_ENTRIES, wait=wait_s
                     )
-                    if not (page["logs"] or page.get("end") or self._has_started):
+                    if not (page["logs"] or page["end"] or self._has_started):
                         self._tell_why_it_waits(self._client.status(self._job))
             except Interrupted:
                 self._stop_or_leave()
@@ -181,7 +182,7 @@ class Watch:
             self._offset = page["next_offset"]
             self._has_started = self._has_started or bool(page["logs"])
             yield page
-            if page.get("end"):
+            if page["end"]:
                 return
             wait_s = self._next_wait_s()
 
@@ -224,9 +225,9 @@ class Watch:
         raise Interrupted
 
     def _exit_code(self, end: LogEnd) -> int:
-        reason = end.get("reason") or ""
-        code = end.get("exit_code")
-        if end.get("status") == "completed" and code is not None:
+        reason = end["reason"] or ""
+        code = end["exit_code"]
+        if end["status"] == "completed" and code is not None:
             if reason == "stopped":
                 self._output.note("stopped")
                 return self._interrupts.exit_code if self._leave_at is not None else code
