@@ -5,7 +5,7 @@ and vanish with it), it changes its fsuid and securebits, and it forks, which an
 not. Requests are JSON on a SOCK_SEQPACKET pair, one at a time. When the agent dies the socket ends, and so
 does the launcher.
 
-`hostagent.linux.launch` starts it as `python -m hostagent.linux.launcher <fd> <state fs> <mounts to hide>...`.
+`hostagent.linux.launch` starts it: `python -m hostagent.linux.launcher <fd> <state fs> <mounts to hide>...`.
 """
 
 from __future__ import annotations
