@@ -2,119 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
 import signal
-import subprocess
 import threading
 import time
 import uuid
 from collections import Counter
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from fake_job import FakeJob, entry_length, execute
+
 TOKEN = "mags_test-token"
-CREATED_AT = "2026-11-23T07:30:00.123Z"
 TOKEN_ROW = {"id": 1, "name": "laptop", "prefix": "mags_abcd", "token": "mags_abcdef", "expires_at": None}
-STREAMS = {1: "stdout", 2: "stderr", 3: "platform"}
-
-
-@dataclass
-class FakeJob:
-    """A job: what was sent, its output as records of (stream, offset, bytes), how it ended."""
-
-    id: str
-    sent: dict[str, Any]
-    status: str = "accepted"
-    reason: str = ""
-    message: str = ""
-    exit_code: int | None = None
-    records: list[tuple[int, int, bytes]] = field(default_factory=list)
-    log_bytes: int = 0
-    process: subprocess.Popen[bytes] | None = None
-    changed: threading.Condition = field(default_factory=threading.Condition)
-
-    def emit(self, data: bytes, stream: int = 1) -> None:
-        with self.changed:
-            if self.is_final:  # what a stopped script still wrote
-                return
-            self.status = "running"
-            self.records.append((stream, self.log_bytes, data))
-            self.log_bytes += len(data)
-            self.changed.notify_all()
-
-    def finish(
-        self, exit_code: int | None = 0, status: str = "completed", *, reason: str = "", message: str = ""
-    ) -> None:
-        with self.changed:
-            if self.status in ("completed", "error"):
-                return
-            self.status, self.exit_code, self.reason, self.message = status, exit_code, reason, message
-            self.changed.notify_all()
-
-    def wait(self, reason: str, message: str) -> None:
-        """Have it wait as accepted."""
-        with self.changed:
-            self.reason, self.message = reason, message
-
-    @property
-    def is_final(self) -> bool:
-        return self.status in ("completed", "error")
-
-    def as_wire(self) -> dict[str, Any]:
-        is_started = self.status != "accepted"
-        return {
-            "request_id": self.id,
-            "id": self.id,
-            "name": self.sent.get("name") or "",
-            "status": self.status,
-            "reason": self.reason,
-            "message": self.message,
-            "exit_code": self.exit_code,
-            "vm_id": "k3v9x0a1b2c3d4e5" if is_started else None,
-            "host": "box" if is_started else None,
-            "isolation": "container",
-            "sandbox": "none",
-            "created_at": CREATED_AT,
-            "started_at": CREATED_AT if is_started else None,
-            "finished_at": CREATED_AT if self.is_final else None,
-            "script_duration_ms": 1234 if self.is_final else None,
-            "timings": {"queued": 2, "assigned": 3, "started": 21} if is_started else {},
-        }
-
-    def entries_from(self, offset: int) -> list[dict[str, Any]]:
-        found = []
-        for stream, begin, data in self.records:
-            if begin + len(data) <= offset:
-                continue
-            for line in re.findall(rb"[^\n]*\n|[^\n]+", data[max(offset - begin, 0) :]):
-                found.append(_entry(stream, max(offset, begin), line))
-                offset = found[-1]["offset"] + len(line)
-        return found
-
-
-def _entry(stream: int, offset: int, line: bytes) -> dict[str, Any]:
-    has_newline = line.endswith(b"\n")
-    body = line[:-1] if has_newline else line
-    message = body.decode("utf-8", "replace")
-    entry: dict[str, Any] = {
-        "timestamp": CREATED_AT,
-        "level": "error" if stream == 2 else "info",
-        "message": message,
-        "stream": STREAMS[stream],
-        "offset": offset,
-    }
-    if stream == 3:
-        entry["source"] = "platform"
-    if not has_newline:
-        entry["partial"] = True
-    if message.encode() != body:
-        entry["base64"] = base64.b64encode(line).decode()
-    return entry
 
 
 class FakeServer(ThreadingHTTPServer):
@@ -163,40 +66,11 @@ class FakeServer(ThreadingHTTPServer):
             self.keys[key or job.id] = job.id
             self.submitted.notify_all()
         if self.runs_scripts:
-            threading.Thread(target=_execute, args=(job,), daemon=True).start()
+            threading.Thread(target=execute, args=(job,), daemon=True).start()
         return job
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up is part of the tests."""
-
-
-def _execute(job: FakeJob) -> None:
-    job.process = subprocess.Popen(
-        ["sh", "-c", job.sent["script"]],
-        env={"PATH": os.environ["PATH"], **job.sent.get("environment", {})},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    job.emit(b"")
-    with job.process as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        pumps = [
-            threading.Thread(target=_pump, args=(job, pipe.fileno(), stream))
-            for stream, pipe in ((1, process.stdout), (2, process.stderr))
-        ]
-        for pump in pumps:
-            pump.start()
-        for pump in pumps:
-            pump.join()
-        job.finish(process.wait() % 256)
-
-
-def _pump(job: FakeJob, descriptor: int, stream: int) -> None:
-    while data := os.read(descriptor, 65536):
-        job.emit(data, stream)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -319,7 +193,7 @@ class Handler(BaseHTTPRequestHandler):
                     break
             entries = job.entries_from(offset)[: int(self.query.get("limit", 1000))]
             last = entries[-1] if entries else None
-            following = last["offset"] + _length(last) if last else offset
+            following = last["offset"] + entry_length(last) if last else offset
             is_all = job.is_final and following >= job.log_bytes
             end = {
                 "status": job.status,
@@ -354,9 +228,3 @@ class Handler(BaseHTTPRequestHandler):
 
     def me(self) -> None:
         self.answer({"email": "you@example.org", "name": "You"})
-
-
-def _length(entry: dict[str, Any]) -> int:
-    if "base64" in entry:
-        return len(base64.b64decode(entry["base64"]))
-    return len(entry["message"].encode()) + (0 if entry.get("partial") else 1)
