@@ -1,7 +1,8 @@
 """What readers see of a job's output: entries, cut from the stored records.
 
 An entry ends at a newline or at the end of its record, whichever comes first. Stored bytes and
-records never change, so the entries of a job never change either: they only grow in number.
+records never change, so the entries of a job never change either: they only grow in number. Who only
+wants the bytes reads whole records instead: a flood of two-byte lines has a thousand lines in one.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import base64
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import TypedDict
 
 import zstandard
@@ -39,6 +41,13 @@ class Entry(TypedDict, total=False):
     base64: str
 
 
+class Unit(StrEnum):
+    """What one entry is."""
+
+    LINE = "line"  # ends at a newline, which is left out of the message
+    RECORD = "record"  # everything of one stored record, newlines included; always `partial`
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A run of output with the records that cover it."""
@@ -64,7 +73,7 @@ def decompress(data: bytes, length: int) -> bytes:
     return zstandard.ZstdDecompressor().decompress(data, max_output_size=max(length, 1))
 
 
-def entries(chunks: Iterable[Chunk], start: int = 0) -> Iterator[tuple[Entry, int]]:
+def entries(chunks: Iterable[Chunk], start: int = 0, unit: Unit = Unit.LINE) -> Iterator[tuple[Entry, int]]:
     """Each entry with the offset of the byte after it. `start` may lie inside an entry."""
     for chunk in chunks:
         begin = chunk.offset
@@ -73,7 +82,11 @@ def entries(chunks: Iterable[Chunk], start: int = 0) -> Iterator[tuple[Entry, in
             if end > start:
                 skip = max(start - begin, 0)
                 run = chunk.data[begin - chunk.offset + skip : end - chunk.offset]
-                yield from _record_entries(run, begin + skip, at_ms, Stream(stream))
+                if unit is Unit.RECORD:
+                    stamp = _timestamp(at_ms)
+                    yield _entry(run, begin + skip, stamp, Stream(stream), has_newline=False), end
+                else:
+                    yield from _record_entries(run, begin + skip, at_ms, Stream(stream))
             begin = end
 
 
@@ -120,7 +133,13 @@ def entry_bytes(entry: Entry) -> bytes:
 
 
 def page(
-    job: Job, offset: int, *, limit: int, limit_bytes: int, streams: frozenset[Stream] = frozenset(Stream)
+    job: Job,
+    offset: int,
+    *,
+    limit: int,
+    limit_bytes: int,
+    streams: frozenset[Stream] = frozenset(Stream),
+    unit: Unit = Unit.LINE,
 ) -> LogPage:
     """Up to `limit` entries and about `limit_bytes` of answer (always at least one entry, if there is one).
 
@@ -133,7 +152,7 @@ def page(
     found: list[Entry] = []
     size = 0
     end = offset
-    for entry, following in entries(_stored(job, offset), offset):
+    for entry, following in entries(_stored(job, offset), offset, unit):
         if len(found) >= limit or size >= limit_bytes or end - offset >= SCAN_LIMIT_BYTES:
             break
         if entry["stream"] in names:

@@ -9,6 +9,7 @@ from django.conf import settings
 from drf_spectacular.utils import OpenApiParameter
 
 from core.errors import Invalid
+from jobs.logs import Unit
 from jobs.states import JobStatus, Stream
 
 LOG_LIMIT = 1000
@@ -32,6 +33,14 @@ LIMIT = OpenApiParameter(
     " neither `offset` nor `limit` is given.",
 )
 STREAM = OpenApiParameter("stream", str, description="stdout, stderr or platform; or several, with commas.")
+UNIT = OpenApiParameter(
+    "unit",
+    str,
+    enum=list(Unit),
+    description="What an entry is: a line, or a whole stored record (newlines inside `message`), which is"
+    " what a program that only wants the bytes should ask for.",
+    default=Unit.LINE.value,
+)
 
 Query = Mapping[str, str]
 
@@ -75,6 +84,13 @@ def streams(query: Query) -> frozenset[Stream]:
         return frozenset(known[name.strip()] for name in names.split(","))
     except KeyError:
         raise _wrong("stream", f"must be one or more of {', '.join(known)}") from None
+
+
+def unit(query: Query) -> Unit:
+    try:
+        return Unit(query.get("unit") or Unit.LINE)
+    except ValueError:
+        raise _wrong("unit", f"must be one of {', '.join(Unit)}") from None
 
 
 def log_limits(query: Query) -> tuple[int, int]:

@@ -129,7 +129,7 @@ class JobStatusView(AsyncAPIView):
 class JobLogsView(AsyncAPIView):
     @extend_schema(
         operation_id="job_logs",
-        parameters=[queries.OFFSET, queries.LIMIT, queries.WAIT, queries.STREAM],
+        parameters=[queries.OFFSET, queries.LIMIT, queries.WAIT, queries.STREAM, queries.UNIT],
         responses=outputs.LogsOutput,
         examples=examples.LOGS,
     )
@@ -157,12 +157,18 @@ class _LogReader:
         self.offset = queries.whole(query, "offset", 0)
         self.limit, self.limit_bytes = queries.log_limits(query)
         self.streams = queries.streams(query)
+        self.unit = queries.unit(query)
 
     def read(self, actor: User, job: Job) -> tuple[bool, bytes]:
         """Whether there is something to tell, and the answer."""
         fresh = selectors.job_get(actor, str(job.pk))  # first: what is stored by its end is all there is
         page = logs.page(
-            fresh, self.offset, limit=self.limit, limit_bytes=self.limit_bytes, streams=self.streams
+            fresh,
+            self.offset,
+            limit=self.limit,
+            limit_bytes=self.limit_bytes,
+            streams=self.streams,
+            unit=self.unit,
         )
         self.offset = page.next_offset
         answer = log_object(fresh, page)

@@ -333,6 +333,7 @@ class TestLogs:
             "wait=nan",
             "wait=-1",
             "stream=x",
+            "unit=word",
             "offset=" + "9" * 20,
         ],
     )

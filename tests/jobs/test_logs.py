@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs import logs
-from jobs.logs import Chunk, entries, entry_bytes
+from jobs.logs import Chunk, Unit, entries, entry_bytes
 from jobs.states import Stream
 
 AT_MS = 1763881200123
@@ -72,6 +72,17 @@ def test_a_reader_may_begin_anywhere(parts: list[tuple[Stream, bytes]], ends: li
     assert b"".join(entry_bytes(entry) for entry, _ in found) == data[start:]
     later = [pair for pair in entries(chunks) if pair[0]["offset"] >= start]
     assert found[len(found) - len(later) :] == later
+
+
+@given(records, cuts, st.integers(0, 150))
+def test_whole_records_are_the_same_bytes(
+    parts: list[tuple[Stream, bytes]], ends: list[bool], start: int
+) -> None:
+    data = b"".join(data for _, data in parts)
+    found = [entry for entry, _ in entries(chunked(parts, ends), start, Unit.RECORD)]
+    assert b"".join(entry_bytes(entry) for entry in found) == data[start:]
+    assert len(found) <= len(parts)
+    assert all(entry["partial"] for entry in found)
 
 
 @given(records, cuts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from mags import config, wire
 from mags._async.transport import AsyncTransport
@@ -155,13 +155,16 @@ class AsyncMags:
         offset: int | None = None,
         limit: int | None = None,
         wait: float | None = None,
+        unit: Literal["line", "record"] | None = None,
     ) -> LogPage:
         """The output from `offset` on.
 
         With `wait`, as soon as there is some or the job has ended, or after that many seconds. The
-        page that completes the output has `end`; ask for the next from `next_offset`.
+        page that completes the output has `end`; ask for the next from `next_offset`. With
+        `unit="record"` an entry holds many lines: the same bytes in far fewer entries.
         """
-        query = {"offset": offset, "limit": limit, "wait": None if wait is None else round(wait, 3)}
+        seconds = None if wait is None else round(wait, 3)
+        query = {"offset": offset, "limit": limit, "wait": seconds, "unit": unit}
         request = wire.Request("GET", wire.job_path(request_id, "logs"), query=query, wait_s=wait or 0.0)
         return cast("LogPage", await self._call(request, is_following=wait is not None))
 

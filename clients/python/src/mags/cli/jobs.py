@@ -14,6 +14,7 @@ from mags.cli.connect import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Literal
 
     from mags import Mags
     from mags.types import LogPage
@@ -40,7 +41,7 @@ def logs(job: str, *, follow: bool, timestamps: bool, as_json: bool) -> int:
         with watch.Interrupts() as interrupts:
             return watch.Watch(client, job, interrupts, output=output, stops=False).follow()
     try:
-        for page in _stored_pages(client, job):
+        for page in _stored_pages(client, job, output.unit):
             output.write(page["logs"])
             if page.get("expired"):
                 output.note("the output of this job was kept for its time and is gone")
@@ -49,10 +50,10 @@ def logs(job: str, *, follow: bool, timestamps: bool, as_json: bool) -> int:
     return 0
 
 
-def _stored_pages(client: Mags, job: str) -> Iterator[LogPage]:
+def _stored_pages(client: Mags, job: str, unit: Literal["line", "record"]) -> Iterator[LogPage]:
     offset = 0
     while True:
-        page = client.logs(job, offset=offset, limit=wire.PAGE_ENTRIES)
+        page = client.logs(job, offset=offset, limit=wire.PAGE_ENTRIES, unit=unit)
         yield page
         if page["next_offset"] == offset or page["end"]:
             return

@@ -13,7 +13,7 @@ from mags.wire import entry_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from typing import BinaryIO
+    from typing import BinaryIO, Literal
 
 
 class OutputClosed(Exception):
@@ -25,6 +25,7 @@ class Output:
 
     def __init__(self, *, timestamps: bool = False) -> None:
         self._timestamps = timestamps
+        self.unit: Literal["line", "record"] = "line" if timestamps else "record"
         self._open_lines = {"stdout": False, "stderr": False}
 
     def write(self, entries: Iterable[Mapping[str, Any]]) -> None:
@@ -37,7 +38,7 @@ class Output:
                     last.flush()  # keeps the order where both go to one terminal
                 last = stream
                 if entry.get("source") == "platform":
-                    self.note(str(entry["message"]).removeprefix("mags: "))
+                    self.note(str(entry["message"]).removeprefix("mags: ").removesuffix("\n"))
                     continue
                 self._write_entry(stream, name, entry)
             if last is not None:
@@ -65,6 +66,9 @@ class Output:
 
 class JsonOutput(Output):
     """Writes each entry as a line of JSON."""
+
+    def __init__(self) -> None:
+        super().__init__(timestamps=True)
 
     def write(self, entries: Iterable[Mapping[str, Any]]) -> None:
         try:

@@ -18,6 +18,7 @@ from mags.cli.output import Output, OutputClosed
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType, TracebackType
+    from typing import Literal
 
     from typing_extensions import Self
 
@@ -132,7 +133,7 @@ class Watch:
     def stream(self) -> int:
         """Write the output as it comes; the exit code for our process."""
         try:
-            for page in self._pages():
+            for page in self._pages(self._output.unit):
                 self._output.write(page["logs"])
                 end = page["end"]
                 if end:
@@ -154,7 +155,7 @@ class Watch:
         """Keep the output, and print it with the job's end as one JSON object."""
         logs: list[LogEntry] = []
         try:
-            for page in self._pages():
+            for page in self._pages("line"):
                 logs += page["logs"]
                 end = page["end"]
                 if end:
@@ -165,13 +166,13 @@ class Watch:
             return self._interrupts.exit_code
         raise AssertionError("pages end with an end")
 
-    def _pages(self) -> Iterator[LogPage]:
+    def _pages(self, unit: Literal["line", "record"]) -> Iterator[LogPage]:
         wait_s = FIRST_LOOK_S
         while True:
             try:
                 with self._interrupts.waiting():
                     page = self._client.logs(
-                        self._job, offset=self._offset, limit=wire.PAGE_ENTRIES, wait=wait_s
+                        self._job, offset=self._offset, limit=wire.PAGE_ENTRIES, wait=wait_s, unit=unit
                     )
                     if not (page["logs"] or page["end"] or self._has_started):
                         self._tell_why_it_waits(self._client.status(self._job))
