@@ -156,7 +156,7 @@ class Runner:
             await self._driver.start(self._id)
         except DriverError as error:
             self._log.warning("start_failed", error=error.message)
-            if not await self._is_found(Found.EXITED):
+            if not await self._is_started():
                 await self._kill()
                 self._end("start_failed", None, outcome.start_failed_message(error))
                 return False
@@ -165,8 +165,10 @@ class Runner:
         self._log.info("started")
         return True
 
-    async def _is_found(self, phase: Found) -> bool:
-        return any(f.sandbox_id == self._id and f.phase is phase for f in await self._driver.find())
+    async def _is_started(self) -> bool:
+        """What the driver sees, where its answer to `start` was a failure."""
+        started = (Found.RUNNING, Found.EXITED)
+        return any(f.sandbox_id == self._id and f.phase in started for f in await self._driver.find())
 
     async def _follow(self) -> None:
         """Move the output until the script has ended, by itself or because somebody wishes it."""

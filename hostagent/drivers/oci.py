@@ -23,7 +23,7 @@ from weakref import WeakValueDictionary
 from hostagent.config import Config
 from hostagent.drivers import seccomp, shim
 from hostagent.drivers import spec as oci
-from hostagent.drivers.base import Exit, Found, SandboxSpec
+from hostagent.drivers.base import Exit, Found, Phase, SandboxSpec
 from hostagent.drivers.bundle import Bundle, Claim
 from hostagent.drivers.statefs import StateFs, close_state, open_state
 from hostagent.drivers.stopwatch import Stopwatch
@@ -134,7 +134,14 @@ class OciDriver:
         return [name for name in await self._slow(names) if IMAGE.fullmatch(name)]
 
     async def find(self) -> list[Found]:
-        return await self._slow(lambda: [Found(i, self._bundle(i).phase()) for i in sorted(self._ids())])
+        return await self._slow(lambda: [Found(i, self._phase(self._bundle(i))) for i in sorted(self._ids())])
+
+    def _phase(self, bundle: Bundle) -> Phase:
+        # The agent may have died between its note that it starts the script and the runtime's start. The
+        # container's init waits at a pipe, which crun and runc remove when they let it go on.
+        if bundle.phase() is Phase.RUNNING and self._engine.gate(bundle.sandbox_id).exists():
+            bundle.unmark_started()
+        return bundle.phase()
 
     def _ids(self) -> set[str]:
         names = {name.removeprefix(SHIM) for name in cgroup.children(self._groups, self._config.instance)}

@@ -32,6 +32,10 @@ class Engine:
     def runtime_argv(self, *arguments: str) -> list[str]:
         return [str(self.runtime), f"--root={self.runtime_root}", *arguments]
 
+    def gate(self, sandbox_id: str) -> Path:
+        """What a created container's init waits at (crun, runc); gone once it was started."""
+        return self.runtime_root / sandbox_id / "exec.fifo"
+
 
 def engine(config: Config, runtime_root: Path) -> Engine:
     """Find the programs and files that a sandbox needs, or say which one is missing."""

@@ -1,4 +1,4 @@
-"""An agent as a process of its own, on a `ScriptDriver`, that kills itself (SIGKILL) at a named point.
+"""An agent as a process of its own that kills itself (SIGKILL) at a named point.
 
     python -m tests.agent.agent_process STATE_DIR [POINT]
 
@@ -18,7 +18,8 @@ from typing import Any
 
 from hostagent import cli, wire
 from hostagent.client import Client
-from hostagent.config import Config
+from hostagent.config import Config, load
+from hostagent.drivers.oci import OciDriver
 from hostagent.journal import Journal, Record
 from hostagent.logs import tailer
 from tests.agent.drivers import ScriptDriver
@@ -47,7 +48,7 @@ class Death:
         return dying
 
 
-def arm(death: Death, driver: ScriptDriver) -> None:
+def arm(death: Death, driver: ScriptDriver | OciDriver) -> None:
     for name in ("create", "start", "wait", "destroy"):
         setattr(driver, name, death.around(f"driver {name}", getattr(driver, name)))
     write, write_checkpoint, forget, report = (
@@ -82,12 +83,30 @@ def arm(death: Death, driver: ScriptDriver) -> None:
     Client.report = dying_report  # type: ignore[method-assign]
 
 
+def arm_runtime(death: Death, driver: OciDriver) -> None:
+    """Points between `driver.start`'s own note and the runtime's answer."""
+    runtime = driver._runtime
+
+    async def dying(verb: str, *arguments: str) -> tuple[int, str]:
+        death.at(f"before runtime {verb}")
+        answer = await runtime(verb, *arguments)
+        death.at(f"after runtime {verb}")
+        return answer
+
+    driver._runtime = dying  # type: ignore[method-assign]
+
+
 def main() -> int:
     state_dir = Path(sys.argv[1])
-    config = Config(state_dir=state_dir, sandboxes=4, stop_grace_ms=300, log_head_bytes=512 * 1024)
-    driver = ScriptDriver(state_dir / "sandboxes")
-    if len(sys.argv) > 2:
-        arm(Death(sys.argv[2]), driver)
+    death = Death(sys.argv[2] if len(sys.argv) > 2 else "")
+    if "MAGS_AGENT_INSTANCE" in os.environ:  # real sandboxes, with the test's settings
+        config = load(state_dir=state_dir)
+        driver: ScriptDriver | OciDriver = OciDriver(config)
+        arm_runtime(death, driver)
+    else:
+        config = Config(state_dir=state_dir, sandboxes=4, stop_grace_ms=300, log_head_bytes=512 * 1024)
+        driver = ScriptDriver(state_dir / "sandboxes")
+    arm(death, driver)
     return cli.run_agent(config, driver)
 
 

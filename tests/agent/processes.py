@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
+from hostagent.config import Config
 from hostagent.identity import Identity, save
 from tests.agent.fake_control_plane import KEY
 
@@ -15,15 +18,20 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class AgentProcess:
-    def __init__(self, state_dir: Path, url: str) -> None:
+    def __init__(self, state_dir: Path, url: str, config: Config | None = None) -> None:
+        """With `config` on real sandboxes, else on a `ScriptDriver`."""
         self.state_dir = state_dir
+        self._environment = dict(os.environ)
+        if config is not None:
+            values = {name: str(value) for name, value in asdict(config).items()}
+            self._environment |= {f"MAGS_AGENT_{name.upper()}": value for name, value in values.items()}
         save(state_dir, Identity("a-host", KEY, url))
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self, dies: str = "") -> None:
         arguments = [str(self.state_dir), *([dies] if dies else [])]
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.agent.agent_process", *arguments, cwd=ROOT,
+            sys.executable, "-m", "tests.agent.agent_process", *arguments, cwd=ROOT, env=self._environment,
             stdin=asyncio.subprocess.DEVNULL, stdout=sys.stderr, stderr=sys.stderr,
         )  # fmt: skip
 
