@@ -51,7 +51,11 @@ def pytest(
 
 def run_node_tests() -> int:
     files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").glob("*/js/*.test.*js"))
-    return subprocess.run(["node", "--test", *files], cwd=ROOT, check=False).returncode if files else 0
+    return (
+        subprocess.run(["node", "--test", "--test-reporter=spec", *files], cwd=ROOT, check=False).returncode
+        if files
+        else 0
+    )
 
 
 def closing_line(reports: list[Path]) -> str:
