@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import json
 import os
@@ -17,6 +18,8 @@ from hostagent.linux.launcher import REQUEST_BYTES
 
 # All that a program of ours sees of an environment.
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+TIMEOUT_S = 30.0  # for what takes milliseconds
+REAP_S = 2.0
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -61,9 +64,10 @@ class Launch:
         self._reap()
 
     def _reap(self) -> None:
-        """The socket is closed, so it has ended or is about to."""
+        """The socket is closed, so it has ended or is about to; unless the kernel holds it."""
         if self._child is not None:
-            self._child.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.wait(REAP_S)
             self._child = None
 
     async def root(
@@ -124,7 +128,13 @@ class Launch:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
         try:
-            return await answer
+            async with asyncio.timeout(TIMEOUT_S):
+                return await answer
+        except TimeoutError as error:
+            if self._child is not None:
+                self._child.kill()  # it serves one at a time: everybody else waits for this one too
+            self._lost("was stuck")
+            raise OSError(errno.ETIMEDOUT, f"launcher: {call} took longer than {TIMEOUT_S:.0f} s") from error
         finally:
             self._waiting.pop(number, None)
 

@@ -11,7 +11,7 @@ import pytest
 from hostagent.drivers.base import Phase
 from hostagent.drivers.oci import OciDriver
 from hostagent.errors import DriverError, SandboxLost
-from hostagent.linux import cgroup
+from hostagent.linux import cgroup, launch
 from tests.privileged.sandbox import Output, Sandboxes, make_spec, new_id
 
 
@@ -204,6 +204,18 @@ async def test_killed_launcher_is_replaced(sandboxes: Sandboxes) -> None:
         assert (await sandboxes.run("exit 3")).exit.exit_code == 3
         await sandboxes.driver.signal(sandbox_id, signal.SIGTERM)
         assert (await sandboxes.driver.wait(sandbox_id)).exit_code == 6
+
+
+async def test_stuck_launcher_is_replaced(driver: OciDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "TIMEOUT_S", 0.5)
+    stuck = driver._launch._child
+    assert stuck is not None
+    stuck.send_signal(signal.SIGSTOP)
+    with pytest.raises(DriverError, match="took longer"):
+        await driver.create(make_spec("true"))
+    monkeypatch.undo()
+    assert await driver.find() == []
+    assert (await Sandboxes(driver).run("exit 3")).exit.exit_code == 3
 
 
 async def test_cancelled_create_leaves_a_whole_sandbox_or_none(driver: OciDriver) -> None:
