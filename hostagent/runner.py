@@ -6,24 +6,21 @@ Every step is journaled before it is done, so the successor of a killed agent kn
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from signal import SIGTERM
 
 import structlog
 
 from hostagent import machine, outcome
-from hostagent.backoff import Backoff
 from hostagent.config import Config
 from hostagent.drivers.base import Driver, Exit, SandboxSpec
-from hostagent.drivers.base import Phase as Found
 from hostagent.errors import AgentError, DriverError
 from hostagent.journal import Journal, Phase, Record
 from hostagent.logs.flood import Limits
 from hostagent.logs.output import Output
 from hostagent.logs.tailer import Tail
 from hostagent.outbox import Outbox
+from hostagent.sandbox import Sandbox
 from hostagent.waiting import first
 from hostagent.wire import Assignment, Finished, Outcome, Stages, Started
 
@@ -32,8 +29,6 @@ logger = structlog.get_logger(__name__)
 # Removing a sandbox costs the CPU that reporting its end needs, so it waits for the report; not for
 # long, because its room is wanted and the server may be away.
 REPORT_FIRST_S = 2.0
-KILL_WAIT_S = 10.0  # from SIGKILL to the exit file; after that the shim is taken for dead
-KILL_TRIES = 3
 
 STOPPED_EARLY = "Stopped before it was started."
 AGENT_FAILED = "The host agent failed while it ran this job."
@@ -65,6 +60,7 @@ class Runner:
         self._stopped = asyncio.Event()
         self._output: Output | None = None
         self._log = logger.bind(job=record.job_id, sandbox=record.sandbox_id, lease=record.lease_id)
+        self._sandbox = Sandbox(host.driver, record.sandbox_id, self._log)
 
     @property
     def _id(self) -> str:
@@ -90,7 +86,7 @@ class Runner:
         try:
             await self._run_to_end()
             await first(self.outbox.settled, timeout_s=REPORT_FIRST_S)
-            await self._destroy()
+            await self._sandbox.destroy()
             await self.outbox.settled.wait()
             self._host.journal.forget(self._id)
             self._log.info("lease_forgotten")
@@ -107,7 +103,7 @@ class Runner:
                 await self._start_and_follow()
         except Exception as error:  # noqa: BLE001 - whatever it is, the lease must come to an end
             self._log.exception("runner_failed", error=type(error).__name__)
-            await self._kill()
+            await self._sandbox.kill()
             self._end("lost", None, AGENT_FAILED)
 
     @property
@@ -156,19 +152,14 @@ class Runner:
             await self._driver.start(self._id)
         except DriverError as error:
             self._log.warning("start_failed", error=error.message)
-            if not await self._is_started():
-                await self._kill()
+            if not await self._sandbox.is_started():
+                await self._sandbox.kill()
                 self._end("start_failed", None, outcome.start_failed_message(error))
                 return False
         record.phase = Phase.STARTED
         self._host.journal.write(record)
         self._log.info("started")
         return True
-
-    async def _is_started(self) -> bool:
-        """What the driver sees, where its answer to `start` was a failure."""
-        started = (Found.RUNNING, Found.EXITED)
-        return any(f.sandbox_id == self._id and f.phase in started for f in await self._driver.find())
 
     async def _follow(self) -> None:
         """Move the output until the script has ended, by itself or because somebody wishes it."""
@@ -181,7 +172,7 @@ class Runner:
                 await first(waiting, following, *wishes, timeout_s=self._left_s())
             if not waiting.done():
                 await self._terminate(waiting, following)
-            end = await self._exit_of(waiting)
+            end = await self._sandbox.end(waiting)
             tail.end()
             await following
         finally:
@@ -212,18 +203,13 @@ class Runner:
         return max(0, deadline - machine.uptime_ms()) / 1000
 
     async def _terminate(self, waiting: asyncio.Task[Exit], following: asyncio.Task[None]) -> None:
-        """End the script: ask, wait for the grace, kill. The reason is journaled first."""
+        """Ask the script to end, and note first why."""
         if self.record.cause is None:
             self.record.cause = self._cause(following)
             self._host.journal.write(self.record)
         self._log.info("terminating", cause=self.record.cause)
         if self.record.cause != "lost":
-            asking = asyncio.create_task(self._ask_to_end())  # may hang where the sandbox starves
-            await first(waiting, timeout_s=self._host.config.stop_grace_ms / 1000)
-            asking.cancel()
-        if not waiting.done():
-            await self._kill()
-            await first(waiting, timeout_s=KILL_WAIT_S)
+            await self._sandbox.ask_to_end(waiting, self._host.config.stop_grace_ms / 1000)
 
     def _cause(self, following: asyncio.Task[None]) -> Outcome:
         if following.done():
@@ -231,29 +217,6 @@ class Runner:
         if self.outbox.settled.is_set() or self.outbox.failed.is_set():
             return "lost"
         return "stopped" if self._stopped.is_set() else "timed_out"
-
-    async def _ask_to_end(self) -> None:
-        with contextlib.suppress(DriverError):  # the kill comes anyway
-            await self._driver.signal(self._id, SIGTERM)
-
-    async def _exit_of(self, waiting: asyncio.Task[Exit]) -> Exit | None:
-        """None where it cannot be known."""
-        if waiting.done():
-            try:
-                return waiting.result()
-            except DriverError as error:
-                self._log.warning("exit_unknown", error=error.message)
-        await self._kill()
-        return None
-
-    async def _kill(self) -> None:
-        for _ in range(KILL_TRIES):
-            try:
-                await self._driver.kill(self._id)
-            except DriverError as error:
-                self._log.warning("kill_failed", error=error.message)
-            else:
-                return
 
     def _conclude(self, end: Exit | None, dropped_bytes: int) -> None:
         at_ms = end.at_ms if end is not None else machine.now_ms()
@@ -319,15 +282,6 @@ class Runner:
         taken = machine.now_ms() - record.accepted_at
         assigned = max(0, record.accepted_at - record.assigned_at)
         return Stages(assigned, restored, max(0, taken - restored))
-
-    async def _destroy(self) -> None:
-        backoff = Backoff()
-        while True:
-            try:
-                return await self._driver.destroy(self._id)
-            except DriverError as error:
-                self._log.warning("destroy_failed", error=error.message)
-                await asyncio.sleep(backoff.next_s())
 
 
 def spec_of(assignment: Assignment) -> SandboxSpec:

@@ -95,8 +95,11 @@ class ScriptDriver:
         return self.edit_exit(Exit(int(path.read_text()), is_oom=False, is_disk_full=False, at_ms=at_ms))
 
     async def signal(self, sandbox_id: str, signum: signal.Signals) -> None:
-        with suppress(ProcessLookupError, FileNotFoundError):
-            os.killpg(int((self.root / sandbox_id / "pid").read_text()), signum)
+        with suppress(FileNotFoundError):
+            pid = int((self.root / sandbox_id / "pid").read_text())
+            for send in (os.killpg, os.kill):  # it may not lead a group of its own yet
+                with suppress(ProcessLookupError):
+                    send(pid, signum)
 
     async def kill(self, sandbox_id: str) -> None:
         await self.signal(sandbox_id, signal.SIGKILL)
