@@ -44,15 +44,16 @@ def _hierarchies() -> list[Path]:
     return [Path(line.split()[4]) for line in lines if " - cgroup" in line]
 
 
-def _processes(*marks: str) -> list[str]:
+def _processes(state_dir: str, run_dir: str) -> list[str]:
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            command = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            argv = path.read_bytes().decode(errors="replace").split("\0")
         except OSError:
             continue
-        if any(mark in command for mark in marks) and "pytest" not in command:
-            found.append(f"process {path.parent.name} {command}")
+        # Launchers, shims and runtimes all name a path of their agent.
+        if any(word.startswith((f"{state_dir}/fs", f"--root={run_dir}/", f"{run_dir}/")) for word in argv):
+            found.append(f"process {path.parent.name} {' '.join(argv)}")
     return found
 
 
