@@ -32,7 +32,11 @@ EXIT_STALE = 75  # EX_TEMPFAIL: another agent took over; do not restart at once
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments, options = parser.parse_known_args(argv)
+    if options and arguments.run is not _doctor:
+        parser.error(f"unrecognized arguments: {' '.join(options)}")
+    arguments.options = options
     _configure_logging()
     try:
         config = load(state_dir=arguments.state_dir, server_url=getattr(arguments, "server", None))
@@ -67,7 +71,6 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser(name, help=text).set_defaults(run=run)
     # `doctor` parses its own options: it also runs without the libraries that this module needs.
     check = commands.add_parser("doctor", help="say what this machine lacks", add_help=False)
-    check.add_argument("options", nargs=argparse.REMAINDER)
     check.set_defaults(run=_doctor)
     image = commands.add_parser("image", help="root file systems").add_subparsers(
         required=True, metavar="command"

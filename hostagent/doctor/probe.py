@@ -66,7 +66,8 @@ def _ask(request: dict[str, object]) -> dict[str, str]:
 @contextmanager
 def _launcher() -> Iterator[socket.socket]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    command = [sys.executable, "-m", "hostagent.linux.launcher", str(theirs.fileno())]
+    no_state = os.devnull  # where the agent's state would be mounted
+    command = [sys.executable, "-m", "hostagent.linux.launcher", str(theirs.fileno()), no_state]
     environment = {"PATH": os.defpath, "PYTHONPATH": str(PACKAGE_ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     process = subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()])
     theirs.close()

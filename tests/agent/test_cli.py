@@ -20,11 +20,11 @@ from tests.agent.processes import ROOT
 async def hostagent(state_dir: Path, *arguments: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "hostagent", "--state-dir", state_dir, *arguments, cwd=ROOT,
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    output, errors = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode is not None
-    return process.returncode, output.decode()
+    return process.returncode, (output + errors).decode()
 
 
 async def test_enrol_writes_the_identity_for_its_owner_only(plane: FakeControlPlane, tmp_path: Path) -> None:
@@ -59,6 +59,13 @@ async def test_version_and_usage(tmp_path: Path) -> None:
     status, output = await hostagent(tmp_path, "dance")
     assert status == 2
     assert "usage" in output
+
+
+async def test_doctor_takes_its_own_options(tmp_path: Path) -> None:
+    _, output = await hostagent(tmp_path, "doctor", "--json")
+    findings, _ = json.JSONDecoder().raw_decode(output)
+    assert {"name", "status", "remedy"} <= set(findings[0])
+    assert (await hostagent(tmp_path, "version", "--json"))[0] == 2
 
 
 async def test_commands_reach_the_running_agent(agent: Agent, plane: FakeControlPlane) -> None:
