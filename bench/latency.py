@@ -11,17 +11,16 @@ import argparse
 import time
 from contextlib import ExitStack
 
-from bench.common import Figures, Server, figures, save
-from bench.rivals import crun_floor, docker_rival
-from hostagent import config as agent_config
-from hostagent import images
+from bench.common import ROOT, Figures, Server, figures, save
+from bench.rivals import crun_floor, docker_rival, hide_unified_cgroups
 
 WARM_UP = 5
 
 
 def measure(runs: int) -> tuple[list[Figures], dict[str, object]]:
     server = Server()
-    rootfs = images.path(agent_config.load(), "standard")
+    hide_unified_cgroups()
+    rootfs = ROOT / "var/agent/fs/images/standard"
     submit: list[float] = []
     finished: list[float] = []
     crun: list[float] = []
