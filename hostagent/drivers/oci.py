@@ -304,10 +304,10 @@ class OciDriver:
     async def _destroy(self, sandbox_id: str) -> None:
         bundle = self._bundle(sandbox_id)
         await self._slow(self._kill_all, sandbox_id)
-        if (self._engine.runtime_root / sandbox_id).exists():
+        if (self._engine.runtime_root / sandbox_id).exists() and not self._engine.is_state_a_directory:
             code, output = await self._runtime("delete", "--force", sandbox_id)
             if code != 0:
-                raise OSError(code, f"{self._engine.runtime.name} delete: {output}")
+                raise DriverError(f"{self._engine.runtime.name} delete failed: {output}")
         slot = self._slots.get(sandbox_id)
         if slot is not None:
             await self._launch.detach(self._run_dir / "roots" / str(slot.index))
@@ -325,6 +325,8 @@ class OciDriver:
     def _remove(self, bundle: Bundle) -> None:
         for name in (SHIM + bundle.sandbox_id, bundle.sandbox_id):
             cgroup.remove(self._groups, self._group(name))
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self._engine.runtime_root / bundle.sandbox_id)
         self._stale_qgroups.update(bundle.remove())
         self._remove_qgroups()
 

@@ -29,6 +29,12 @@ class Engine:
     conmon: Path
     runtime_root: Path
 
+    @property
+    def is_state_a_directory(self) -> bool:
+        """All that their `delete` does, once everything is dead, is to remove the cgroups and one directory. We
+        do that anyway: a process less for each sandbox (3 ms of CPU)."""
+        return self.runtime.name in ("crun", "runc")
+
     def runtime_argv(self, *arguments: str) -> list[str]:
         return [str(self.runtime), f"--root={self.runtime_root}", *arguments]
 

@@ -116,8 +116,13 @@ def remove(groups: Cgroups, name: str) -> None:
     """Remove a group and the groups below it, everywhere. Their processes are dead; gone already is fine."""
     deadline = time.monotonic() + REMOVE_TIMEOUT_S
     for path in groups.paths(name):
-        for directory, _names, _files in os.walk(path, topdown=False):
-            _rmdir(Path(directory), deadline)
+        try:
+            path.rmdir()  # nearly always all there is to do
+        except FileNotFoundError:
+            continue
+        except OSError:
+            for directory, _names, _files in os.walk(path, topdown=False):
+                _rmdir(Path(directory), deadline)
 
 
 def _rmdir(path: Path, deadline: float) -> None:

@@ -39,7 +39,7 @@ AFTER_START = [
 WHILE_DESTROYING = [
     ("before", "hostagent.drivers.oci.OciDriver._destroy"),
     ("after", "hostagent.drivers.oci.OciDriver._kill_all"),
-    ("after", "hostagent.drivers.oci.OciDriver._runtime"),
+    ("after", "hostagent.linux.cgroup.remove"),
     ("before", "hostagent.drivers.bundle.Bundle.remove"),
     ("after", "hostagent.drivers.bundle.Bundle.remove"),
     ("before", "hostagent.network.pool.NetworkPool.give"),
