@@ -1,7 +1,6 @@
-"""All tests in three runs: on PostgreSQL, the quick ones on both cores, then what needs the machine.
+"""All tests, in runs that cannot disturb each other. Ends with one line that counts everything.
 
-`--fast` leaves out all that makes sandboxes, stacks, browsers or PostgreSQL. Ends with one line that
-counts everything.
+`--fast` leaves out all that makes sandboxes, stacks, browsers or PostgreSQL.
 """
 
 from __future__ import annotations
@@ -10,63 +9,92 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
-PYTEST = [str(ROOT / ".venv/bin/python"), "-m", "pytest", "-q"]
-HEAVY = "privileged or stack or browser"
+PYTHON = str(ROOT / ".venv/bin/python")
+PYTEST = [PYTHON, "-m", "pytest", "-q", "--durations=5"]
+QUICK = "-mnot (privileged or stack or browser)"
 # The apps that talk to the database; their tests pass on either one.
 DATABASE_TESTS = [f"tests/{app}" for app in ("core", "accounts", "hosts", "jobs", "dashboard")]
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One call of pytest."""
+
+    title: str
+    arguments: list[str]
+    environ: dict[str, str] = field(default_factory=dict)
+    directory: str = "."
+    is_fast: bool = False
+
+
+RUNS = [
+    Run("The server, on PostgreSQL", [*DATABASE_TESTS, "-n2", QUICK], {"MAGS_TEST_DATABASE": "postgres"}),
+    # A package of its own, with its own settings: no Django in it.
+    Run("The client", [], directory="clients/python", is_fast=True),
+    Run("Everything quick, on SQLite", ["tests", "-n2", QUICK], is_fast=True),
+    # Playwright keeps an event loop running in the process, in which no asyncio test can run.
+    Run("In the browser", ["tests", "-mbrowser"]),
+    Run("Sandboxes and stacks", ["tests", "-m(privileged or stack) and not browser"]),
+]
+
+
 def main() -> None:
     is_fast = "--fast" in sys.argv[1:]
+    runs = [run for run in RUNS if run.is_fast or not is_fast]
     codes = [run_node_tests()]
+    if not is_fast:
+        build_image()
     with tempfile.TemporaryDirectory(prefix="mags-tests-") as directory:
-        reports = Path(directory)
-        if not is_fast:
-            environ = {"MAGS_TEST_DATABASE": "postgres"}
-            codes.append(pytest(reports / "1.xml", [*DATABASE_TESTS, "-n2", f"-mnot ({HEAVY})"], environ))
-        # A package of its own, with its own settings: no Django in it.
-        codes.append(pytest(reports / "2.xml", [], directory="clients/python"))
-        codes.append(pytest(reports / "3.xml", ["tests", "-n2", f"-mnot ({HEAVY})"]))
-        if not is_fast:
-            codes.append(pytest(reports / "4.xml", ["tests", f"-m{HEAVY}"]))
-        sys.stdout.write(closing_line(sorted(reports.glob("*.xml"))) + "\n")
+        reports = [Path(directory) / f"{number}.xml" for number in range(len(runs))]
+        codes += [pytest(run, report) for run, report in zip(runs, reports, strict=True)]
+        sys.stdout.write(closing_line(reports) + "\n")
     sys.exit(1 if any(codes) else 0)
 
 
-def pytest(
-    report: Path, arguments: list[str], environ: dict[str, str] | None = None, directory: str = "."
-) -> int:
-    command = [*PYTEST, f"--junit-xml={report}", *arguments]
-    settings = " ".join(f"{key}={value}" for key, value in (environ or {}).items())
-    sys.stdout.write(f"\n== {directory}: {settings} pytest {' '.join(arguments)}\n")
-    sys.stdout.flush()
-    return subprocess.run(
-        command, cwd=ROOT / directory, env={**os.environ, **(environ or {})}, check=False
-    ).returncode
+def pytest(run: Run, report: Path) -> int:
+    say(run.title)
+    command = [*PYTEST, f"--junit-xml={report}", *run.arguments]
+    environ = {**os.environ, **run.environ}
+    return subprocess.run(command, cwd=ROOT / run.directory, env=environ, check=False).returncode
 
 
 def run_node_tests() -> int:
+    say("The page's JavaScript")
     files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").glob("*/js/*.test.*js"))
-    return (
-        subprocess.run(["node", "--test", "--test-reporter=spec", *files], cwd=ROOT, check=False).returncode
-        if files
-        else 0
+    node = ["node", "--test", "--test-reporter=spec", *files]
+    return subprocess.run(node, cwd=ROOT, check=False).returncode
+
+
+def build_image() -> None:
+    """Beforehand, because it may take longer than a test is given."""
+    say("The image that sandboxes run on")
+    code = (
+        "from pathlib import Path; from hostagent.images.build import build;"
+        " from hostagent.images.recipe import recipe;"
+        " build(Path('var/cache/images').resolve(), recipe('standard'), print)"
     )
+    subprocess.run([PYTHON, "-c", code], cwd=ROOT, check=True)
 
 
 def closing_line(reports: list[Path]) -> str:
     counts = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
-    for report in reports:
-        for suite in ElementTree.parse(report).getroot().iter("testsuite"):  # noqa: S314 - written by pytest just now
+    for report in filter(Path.exists, reports):
+        for suite in ElementTree.parse(report).getroot().iter("testsuite"):  # noqa: S314 - by pytest, just now
             for name in counts:
                 counts[name] += int(suite.get(name, "0"))
     failed = counts["failures"] + counts["errors"]
     passed = counts["tests"] - failed - counts["skipped"]
     return f"tests: {passed} passed, {failed} failed, {counts['skipped']} skipped"
+
+
+def say(title: str) -> None:
+    sys.stdout.write(f"\n== {title}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

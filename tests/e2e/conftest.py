@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.running import RunningStack, running_stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack() -> Iterator[RunningStack]:
     with running_stack() as running:
         yield running
