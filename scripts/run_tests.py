@@ -74,7 +74,7 @@ def build_image() -> None:
     """Beforehand, because it may take longer than a test is given."""
     say("The image that sandboxes run on")
     code = (
-        "from pathlib import Path; from hostagent.images.build import build;"
+        "from pathlib import Path; from hostagent.images.mmdebstrap import build;"
         " from hostagent.images.recipe import recipe;"
         " build(Path('var/cache/images').resolve(), recipe('standard'), print)"
     )
