@@ -107,10 +107,6 @@ class Bundle:
         except FileExistsError as error:
             raise DriverError(f"sandbox {self.sandbox_id} was started before") from error
 
-    def unmark_started(self) -> None:
-        """The runtime says that the container still waits: it may be started after all."""
-        (self.path / "started").unlink(missing_ok=True)
-
     def phase(self) -> Phase:
         if self.exit_file.exists():
             return Phase.EXITED

@@ -60,6 +60,7 @@ class OciDriver:
         self._run_dir = Path("/run/mags") / config.instance
         self._slots: dict[str, NetworkSlot] = {}
         self._lowers: dict[str, Path] = {}
+        self._starting: set[str] = set()
         self._stale_qgroups: set[int] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -137,11 +138,13 @@ class OciDriver:
         return await self._slow(lambda: [Found(i, self._phase(self._bundle(i))) for i in sorted(self._ids())])
 
     def _phase(self, bundle: Bundle) -> Phase:
-        # The agent may have died between its note that it starts the script and the runtime's start. The
-        # container's init waits at a pipe, which crun and runc remove when they let it go on.
-        if bundle.phase() is Phase.RUNNING and self._engine.gate(bundle.sandbox_id).exists():
-            bundle.unmark_started()
-        return bundle.phase()
+        phase = bundle.phase()
+        return Phase.CREATED if phase is Phase.RUNNING and self._still_waits(bundle) else phase
+
+    def _still_waits(self, bundle: Bundle) -> bool:
+        """Whether the container's init waits although a start was asked for: an agent died between its note
+        of that and the runtime's start. Not while a start of ours is under way."""
+        return bundle.sandbox_id not in self._starting and self._engine.gate(bundle.sandbox_id).exists()
 
     def _ids(self) -> set[str]:
         names = {name.removeprefix(SHIM) for name in cgroup.children(self._groups, self._config.instance)}
@@ -232,10 +235,19 @@ class OciDriver:
         bundle.mark_created()
 
     async def start(self, sandbox_id: str) -> None:
-        await self._slow(self._bundle(sandbox_id).mark_started)
-        code, output = await self._runtime("start", sandbox_id)
+        async with self._lock(sandbox_id):
+            await self._slow(self._mark_started, self._bundle(sandbox_id))
+            self._starting.add(sandbox_id)
+            try:
+                code, output = await self._runtime("start", sandbox_id)
+            finally:
+                self._starting.discard(sandbox_id)
         if code != 0:
             raise DriverError(f"{self._engine.runtime.name} start failed: {output}")
+
+    def _mark_started(self, bundle: Bundle) -> None:
+        if bundle.phase() is not Phase.RUNNING or not self._still_waits(bundle):
+            bundle.mark_started()
 
     def spool_path(self, sandbox_id: str) -> Path:
         return self._bundle(sandbox_id).spool

@@ -14,7 +14,7 @@ import pytest
 from hostagent.config import Config
 from hostagent.drivers.base import Phase
 from hostagent.drivers.oci import OciDriver
-from hostagent.errors import SandboxLost
+from hostagent.errors import DriverError, SandboxLost
 from tests.privileged.leaks import no_leaks
 from tests.privileged.sandbox import Output, Sandboxes, make_spec, new_id
 
@@ -104,6 +104,26 @@ async def test_running_sandbox_is_adopted_with_all_its_output(config: Config) ->
         assert (await driver.wait(sandbox_id)).exit_code == 9
         assert Output.read(driver.spool_path(sandbox_id)).stdout == b"hello\nbye\n"
         assert [run.exit.exit_code for run in others] == [1] * 4
+        await driver.destroy(sandbox_id)
+    finally:
+        await driver.close(everything=True)
+    await no_leaks(config)
+
+
+async def test_start_that_the_agent_noted_but_never_made(config: Config) -> None:
+    sandbox_id = new_id()
+    run_doomed_agent(
+        config, sandbox_id, "after", "hostagent.drivers.bundle.Bundle.mark_started", "echo once; exit 4"
+    )
+    driver = OciDriver(config)
+    await driver.open()
+    try:
+        assert [f.phase for f in await driver.find()] == [Phase.CREATED]
+        await driver.start(sandbox_id)
+        with pytest.raises(DriverError, match="started before"):
+            await driver.start(sandbox_id)
+        assert (await driver.wait(sandbox_id)).exit_code == 4
+        assert Output.read(driver.spool_path(sandbox_id)).stdout == b"once\n"
         await driver.destroy(sandbox_id)
     finally:
         await driver.close(everything=True)
