@@ -8,7 +8,6 @@ import socket
 import subprocess
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address
-from pathlib import Path
 
 from hostagent.config import Config
 from hostagent.doctor.finding import Finding, missing, note, ok
@@ -29,7 +28,6 @@ FORWARD_REMEDY = (
 def check_network(config: Config, ports: Iterable[int]) -> Iterator[Finding]:
     yield from _resolvers(config)
     yield from _layout(config)
-    yield _ca_bundle(config)
     yield _connections(config)
     for port in ports:
         yield _port(port)
@@ -101,15 +99,6 @@ def _foreign_firewalls(layout: Layout) -> Iterator[Finding]:
         if chain.get("hook") == "forward" and chain.get("policy") == "drop":
             found = f"the chain {chain['family']} {chain['table']} {chain['name']} drops what is forwarded"
             yield note("other firewalls", found, FORWARD_REMEDY.format(layout.prefix))
-
-
-def _ca_bundle(config: Config) -> Finding:
-    if not config.ca_bundle:
-        return ok("CA bundle", "the image's own")
-    path = Path(config.ca_bundle)
-    if path.is_file() and b"BEGIN CERTIFICATE" in path.read_bytes():
-        return ok("CA bundle", config.ca_bundle)
-    return missing("CA bundle", f"{path} holds no certificate", "apt-get install ca-certificates")
 
 
 def _connections(config: Config) -> Finding:

@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
 
 from hostagent.config import Config
 from hostagent.doctor.finding import Finding, Status, missing, ok
@@ -35,6 +37,19 @@ def check_tools(config: Config, *, is_before_install: bool) -> Iterator[Finding]
             yield Finding(program, Status.LATER, f"package {package}")
         else:
             yield missing(program, "not installed", f"apt-get install {package}")
+    yield _ca_bundle(config, is_before_install=is_before_install)
+
+
+def _ca_bundle(config: Config, *, is_before_install: bool) -> Finding:
+    if not config.ca_bundle:
+        return ok("CA bundle", "the image's own")
+    path = Path(config.ca_bundle)
+    if path.is_file() and b"BEGIN CERTIFICATE" in path.read_bytes():
+        return ok("CA bundle", config.ca_bundle)
+    debians = next(field.default for field in fields(Config) if field.name == "ca_bundle")
+    if is_before_install and config.ca_bundle == debians:
+        return Finding("CA bundle", Status.LATER, "package ca-certificates")
+    return missing("CA bundle", f"{path} holds no certificate", "apt-get install ca-certificates")
 
 
 def _version(program: str, option: str) -> str:
