@@ -172,7 +172,9 @@ CONTENT_SECURITY_POLICY = {
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = VAR_DIR / "static"
-WHITENOISE_USE_FINDERS = True
+# A running server must not serve sources that are being edited or pulled: it knows their former
+# sizes and would cut them. It serves what `collectstatic` gathered at the last start.
+WHITENOISE_USE_FINDERS = env.bool("STATIC_FROM_SOURCES", DEBUG)
 
 LANGUAGE_CODE = "en"
 USE_I18N = False

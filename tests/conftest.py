@@ -41,6 +41,7 @@ os.environ |= {
     "DJANGO_SETTINGS_MODULE": "mags_project.settings",
     "MAGS_SECRET_KEY": "a-key-for-tests-only-" + "x" * 40,
     "MAGS_VAR_DIR": str(VAR_DIR),
+    "MAGS_STATIC_FROM_SOURCES": "1",
     "MAGS_REDIS_URL": f"redis://127.0.0.1:{REDIS_PORT}/0",
 }
 if IS_POSTGRES:
