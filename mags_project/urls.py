@@ -3,6 +3,9 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+admin.site.site_header = admin.site.site_title = "Mags administration"
+admin.site.index_title = "What is stored"
+
 api: list[URLPattern | URLResolver] = [
     path("", include("accounts.api.urls")),
     path("", include("jobs.api.urls")),
