@@ -28,7 +28,8 @@ class Config:
 
     server_url: str = "http://127.0.0.1:8080"
     state_dir: Path = Path("var/agent")  # identity, journal; the btrfs is mounted or found below it
-    instance: str = "mags"  # ^[a-z][a-z0-9]{0,7}$: prefix of cgroups, interfaces, nft table; one per agent on a machine
+    # ^[a-z][a-z0-9]{0,7}$: prefix of cgroups, interfaces, nft table; one per agent on a machine
+    instance: str = "mags"
     host_name: str = ""  # empty: the machine's host name
 
     # Sandbox engine
@@ -41,7 +42,7 @@ class Config:
     vcpus_limit: int = 0  # most vcpus one sandbox may ask for; 0: the machine's
     id_base: int = 1_048_576  # first host id of the first sandbox's 65,536 (host ids below are never mapped)
     state_image_gb: int = 40  # size of the sparse btrfs file, where state_dir is not btrfs
-    image_cache_dir: Path = Path("var/cache/images")  # built images as tarballs; any number of agents may share it
+    image_cache_dir: Path = Path("var/cache/images")  # built tarballs; any number of agents may share it
     is_tenant_image: bool = True  # a tenant's sandboxes use its own snapshot of the image
     shim_cpu_percent: int = 25  # CPU of one conmon: bounds how fast a flood can grow the spool
 
@@ -85,7 +86,8 @@ def load(environ: Mapping[str, str] | None = None, **arguments: Any) -> Config:
 def _parse(name: str, text: str, kind: type) -> Any:
     try:
         if kind is bool:
-            return {"1": True, "true": True, "on": True, "0": False, "false": False, "off": False}[text.lower()]
+            words = {"1": True, "true": True, "on": True, "0": False, "false": False, "off": False}
+            return words[text.lower()]
         return kind(text)
     except (ValueError, KeyError) as error:
         raise ConfigError(f"{PREFIX}{name.upper()}={text!r} is not a {kind.__name__}") from error
