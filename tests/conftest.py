@@ -17,7 +17,9 @@ from pathlib import Path
 import django
 import pytest
 from django.conf import settings
+from playwright.sync_api import Browser
 
+from tests.dashboard.browser import launched
 from tests.servers import PostgresServer, RedisServer, WebServer
 
 
@@ -114,3 +116,12 @@ def web_server(django_db_setup: None, redis_server: RedisServer) -> Iterator[Web
 def web(web_server: WebServer, redis: RedisServer, transactional_db: None) -> WebServer:
     """The running control plane; it sees what the test commits."""
     return web_server
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One for all tests of a process: Playwright starts only once on a thread."""
+    with pytest.MonkeyPatch.context() as patch, launched() as browser:
+        # Playwright keeps an event loop on this thread, which makes Django refuse to work on it.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        yield browser

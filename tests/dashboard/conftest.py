@@ -12,17 +12,8 @@ from django.test import Client
 from playwright.sync_api import Browser, Page
 
 from accounts.models import User
-from tests.dashboard.browser import launched
 from tests.dashboard.live import LiveAgent, WebServer
 from tests.servers import RedisServer
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    with pytest.MonkeyPatch.context() as patch, launched() as browser:
-        # Playwright keeps an event loop on this thread, which makes Django refuse to work on it.
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        yield browser
 
 
 @pytest.fixture(scope="session")

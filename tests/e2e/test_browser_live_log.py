@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.dashboard.browser import LogPanel, launched
+from tests.dashboard.browser import LogPanel
 from tests.e2e.running import RunningStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.privileged, pytest.mark.browser, pytest.mark.timeout(300)]
@@ -54,12 +54,6 @@ class Sighting:
     @property
     def delay_ms(self) -> int:
         return self.seen_at - self.printed_at
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with launched() as browser:
-        yield browser
 
 
 @pytest.fixture
