@@ -49,6 +49,7 @@ export function setUpComposer(panel, opener) {
       submit.disabled = false;
     }
   });
+  submit.disabled = false;
   addEventListener("pageshow", () => (submit.disabled = false));
 }
 

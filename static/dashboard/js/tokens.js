@@ -10,6 +10,8 @@ const dialog = /** @type {HTMLDialogElement} */ (document.getElementById("revoke
 const problem = /** @type {HTMLElement} */ (document.getElementById("token-error"));
 let revoked = "";
 
+/** @type {HTMLButtonElement} */ (form.querySelector("[type=submit]")).disabled = false; // from here on a click comes to us
+
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const submit = /** @type {HTMLButtonElement} */ (form.querySelector("[type=submit]"));
