@@ -37,10 +37,8 @@ RUNS = [
     # A package of its own, with its own settings: no Django in it.
     Run("The client", [], directory="clients/python", is_fast=True),
     Run("Everything quick, on SQLite", ["tests", "-n2", QUICK], is_fast=True),
-    # Playwright keeps an event loop running in its process, in which neither an asyncio test nor a second
-    # Playwright can run.
-    Run("Pages in the browser", ["tests/dashboard", "-mbrowser"]),
-    Run("A whole stack in the browser", ["tests/e2e", "-mbrowser"]),
+    # Playwright keeps an event loop running in its process, in which no asyncio test can run.
+    Run("In the browser", ["tests", "-mbrowser"]),
     Run("Sandboxes and stacks", ["tests", "-m(privileged or stack) and not browser"]),
 ]
 
