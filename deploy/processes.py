@@ -57,7 +57,8 @@ def _seaweedfs(layout: Layout) -> list[str]:
     ports = [f"-{role}.port={layout.s3_port + n}" for n, role in enumerate(roles)]
     grpc = [f"-{role}.port.grpc={layout.s3_port + 4 + n}" for n, role in enumerate(roles)]
     return [
-        str(VENV_BIN / "weed"), f"-config_dir={layout.run}", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+        str(VENV_BIN / "weed"), "-logtostderr",  # otherwise its log files pile up in /tmp
+        f"-config_dir={layout.run}", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
         f"-dir={layout.var / 's3'}",
         *ports, *grpc, "-s3", f"-s3.config={layout.run / 's3.json'}", "-master.volumeSizeLimitMB=1024",
         "-volume.max=0", "-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
