@@ -49,7 +49,7 @@ export function setUpComposer(panel, opener) {
       submit.disabled = false;
     }
   });
-  submit.disabled = false;
+  submit.disabled = false; // off until here, because the API does not take what a form sends by itself
   addEventListener("pageshow", () => (submit.disabled = false));
 }
 

@@ -6,6 +6,8 @@
 import { duration, relative } from "./format.js";
 
 const REFRESH_GAP_MS = 400;
+const RETRY_MS = 2000;
+const ANSWER_LIMIT_MS = 10_000;
 
 /** @type {Map<string, string>} a region's id -> the HTML the server last sent for it */
 const sent = new Map();
@@ -21,23 +23,28 @@ export async function refresh() {
   isRefreshing = true;
   while (isAsked) {
     isAsked = false;
-    await fetchAndSwap();
-    await new Promise((resolve) => setTimeout(resolve, REFRESH_GAP_MS));
+    const isDone = await fetchAndSwap();
+    isAsked ||= !isDone;
+    await new Promise((resolve) => setTimeout(resolve, isDone ? REFRESH_GAP_MS : RETRY_MS));
   }
   isRefreshing = false;
 }
 
+/** False if the server was away: then it is asked again. */
 async function fetchAndSwap() {
   const address = location.href;
-  let response;
   try {
-    response = await fetch(address, { headers: { Accept: "text/html" } });
+    const signal = AbortSignal.timeout(ANSWER_LIMIT_MS);
+    const response = await fetch(address, { headers: { Accept: "text/html" }, signal });
+    if (response.redirected) location.reload(); // signed out
+    else if (response.status >= 500) return false;
+    else if (response.ok && address === location.href) {
+      swap(new DOMParser().parseFromString(await response.text(), "text/html"));
+    }
+    return true;
   } catch {
-    return; // the server is away; whoever watches it will ask again
+    return false;
   }
-  if (address !== location.href) return;
-  if (response.redirected) location.reload(); // signed out
-  if (response.ok) swap(new DOMParser().parseFromString(await response.text(), "text/html"));
 }
 
 /** @param {Document} fresh */

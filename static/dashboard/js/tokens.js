@@ -8,13 +8,11 @@ const form = /** @type {HTMLFormElement} */ (document.querySelector("[data-token
 const panel = /** @type {HTMLElement} */ (document.querySelector("[data-token-new]"));
 const dialog = /** @type {HTMLDialogElement} */ (document.getElementById("revoke"));
 const problem = /** @type {HTMLElement} */ (document.getElementById("token-error"));
+const submit = /** @type {HTMLButtonElement} */ (form.querySelector("[type=submit]"));
 let revoked = "";
-
-/** @type {HTMLButtonElement} */ (form.querySelector("[type=submit]")).disabled = false; // from here on a click comes to us
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const submit = /** @type {HTMLButtonElement} */ (form.querySelector("[type=submit]"));
   const fields = new FormData(form);
   const days = Number(fields.get("expires_days"));
   const name = String(fields.get("name")).trim();
@@ -40,6 +38,8 @@ document.addEventListener("click", (event) => {
 dialog.addEventListener("close", () => {
   if (dialog.returnValue === "confirm") attempt(() => call("DELETE", `${form.getAttribute("action")}/${revoked}`));
 });
+
+submit.disabled = false; // off until here, because the API does not take what a form sends by itself
 
 /** @param {() => Promise<void>} action */
 async function attempt(action) {
