@@ -77,9 +77,8 @@ class OciDriver:
             self._annotations = await self._slow(seccomp.annotation)
             self._images = TenantImages(self._fs, is_tenant_image=self._config.is_tenant_image)
             self._resolv_conf = "".join(f"nameserver {address}\n" for address in resolvers(self._config))
-            # crun takes a unified tree for version 2, and refuses to start where it has no controllers.
-            hidden = [] if self._groups.is_v2 or self._groups.unified is None else [self._groups.unified]
-            self._launch = Launch(self._fs.root, hidden, self._groups.paths(self._group(LAUNCHER)))
+            groups = self._groups.paths(self._group(LAUNCHER))
+            self._launch = Launch(self._fs.root, self._groups.sandbox_hierarchies(), groups)
             self._launch.open()
             undo.callback(self._launch.close)
             self._pool = NetworkPool(self._config)

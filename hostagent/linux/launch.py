@@ -26,9 +26,11 @@ _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 class Launch:
     """Speaks to one launcher process. Use from one event loop."""
 
-    def __init__(self, state_fs: Path, hidden_mounts: Sequence[Path], cgroups: Sequence[Path]) -> None:
+    def __init__(self, state_fs: Path, hierarchies: Sequence[Path], cgroups: Sequence[Path]) -> None:
+        """`hierarchies`: the version 1 cgroup mounts that what it starts may see; none: all that there is.
+        `cgroups`: the directories of the launcher's own groups."""
         self._state_fs = state_fs
-        self._hidden = hidden_mounts
+        self._hierarchies = hierarchies
         self._cgroups = cgroups
         self._child: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
@@ -44,7 +46,7 @@ class Launch:
         with theirs:
             command = [sys.executable, "-m", "hostagent.linux.launcher", str(theirs.fileno())]
             self._child = subprocess.Popen(
-                [*command, str(self._state_fs), *map(str, self._hidden)],
+                [*command, str(self._state_fs), *map(str, self._hierarchies)],
                 env={**ENVIRONMENT, "PYTHONPATH": str(_PACKAGE_ROOT)},
                 cwd="/",
                 stdin=subprocess.DEVNULL,

@@ -5,7 +5,7 @@ and vanish with it), it changes its fsuid and securebits, and it forks, which an
 not. Requests are JSON on a SOCK_SEQPACKET pair, one at a time. When the agent dies the socket ends, and so
 does the launcher.
 
-`hostagent.linux.launch` starts it: `python -m hostagent.linux.launcher <fd> <state fs> <mounts to hide>...`.
+`hostagent.linux.launch` starts it: `python -m hostagent.linux.launcher <fd> <state fs> <cgroup mounts>...`.
 """
 
 from __future__ import annotations
@@ -40,14 +40,34 @@ def main() -> None:
     mount.unshare(mount.CLONE_NEWNS)
     # A slave: what the host mounts and unmounts is followed, nothing made here is seen there.
     mount.mount("none", Path("/"), "", mount.MS_REC | mount.MS_SLAVE)
-    for hidden in sys.argv[3:]:
-        mount.umount2(Path(hidden), mount.MNT_DETACH)
+    if sys.argv[3:]:
+        _show_only([Path(hierarchy) for hierarchy in sys.argv[3:]])
     _let_go_of_others(Path(sys.argv[2]))
     _protect(Path("/dev/null"))
     process.set_securebits(process.SECBIT_NO_SETUID_FIXUP)
     os.umask(0o022)
     os.chdir("/")
     server.run()
+
+
+def _show_only(hierarchies: list[Path]) -> None:
+    """Replace the version 1 cgroup tree by one with only these mounts, and the links beside them.
+
+    crun refuses to start where it sees a unified tree without controllers. To unmount that is not enough:
+    its mount point lies in a tmpfs that is the host's, and crun would leave a directory there for every
+    sandbox."""
+    (top,) = {hierarchy.parent for hierarchy in hierarchies}
+    links = {path.name: path.readlink() for path in top.iterdir() if path.is_symlink()}
+    copies = {hierarchy: mount.open_tree_clone(hierarchy) for hierarchy in hierarchies}
+    mount.mount("tmpfs", top, "tmpfs", mount.MS_NOSUID | mount.MS_NODEV | mount.MS_NOEXEC, "mode=755")
+    for hierarchy, fd in copies.items():
+        hierarchy.mkdir()
+        mount.move_mount(fd, hierarchy)
+        os.close(fd)
+    for name, target in links.items():
+        (top / name).symlink_to(target)
+    flags = mount.MS_REMOUNT | mount.MS_BIND | mount.MS_RDONLY
+    mount.mount("none", top, "", flags | mount.MS_NOSUID | mount.MS_NODEV | mount.MS_NOEXEC)
 
 
 def _let_go_of_others(state_fs: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import time
 from pathlib import Path
 
 from hostagent.config import Config
+from hostagent.linux import mount
 
 FOREIGN_S = 60.0  # an image build elsewhere on this machine holds copies of all mounts of its beginning
 
@@ -34,9 +36,19 @@ def leaks(config: Config) -> list[str]:
         *_lines("netns", _output("ip", "netns"), f"{config.instance}-"),
         *_lines("nft table", _output("nft", "list", "tables"), f" {config.instance}"),
         *(f"cgroup {path}" for root in _hierarchies() if (path := root / config.instance).exists()),
+        *_below_cgroups(config.instance),
         *(f"directory {path}" for path in (Path(run_dir),) if path.exists()),
     ]
     return [*found, *_processes(state_dir, run_dir)]
+
+
+def _below_cgroups(instance: str) -> list[str]:
+    """What lies hidden under the mount points of cgroup hierarchies."""
+    fd = mount.open_tree_clone(Path("/sys/fs/cgroup"))
+    try:
+        return [f"hidden {path}" for path in Path(f"/proc/self/fd/{fd}").glob(f"*/{instance}")]
+    finally:
+        os.close(fd)
 
 
 def _hierarchies() -> list[Path]:

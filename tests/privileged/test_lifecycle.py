@@ -160,9 +160,9 @@ async def test_background_child_holding_the_pipe_does_not_hold_the_end(sandboxes
 
 
 async def test_closed_stdout_is_not_the_end(sandboxes: Sandboxes) -> None:
-    async with sandboxes.started(
-        "exec >&- 2>&-; trap 'exit 5' TERM; touch /root/up; sleep 60 & wait"
-    ) as sandbox_id:
+    script = "trap 'exit 5' TERM; echo up; exec >&- 2>&-; while :; do sleep 0.1; done"
+    async with sandboxes.started(script) as sandbox_id:
+        await sandboxes.says(sandbox_id, b"up")
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(sandboxes.driver.wait(sandbox_id), 0.5)
         await sandboxes.driver.signal(sandbox_id, signal.SIGTERM)
@@ -207,7 +207,7 @@ async def test_killed_launcher_is_replaced(sandboxes: Sandboxes) -> None:
 
 
 async def test_stuck_launcher_is_replaced(driver: OciDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launch, "TIMEOUT_S", 0.5)
+    monkeypatch.setattr(launch, "TIMEOUT_S", 3.0)
     stuck = driver._launch._child
     assert stuck is not None
     stuck.send_signal(signal.SIGSTOP)
