@@ -12,6 +12,7 @@ from django.test import Client
 from playwright.sync_api import Browser, Page
 
 from accounts.models import User
+from tests.dashboard.browser import visit
 from tests.dashboard.live import LiveAgent, WebServer
 from tests.servers import RedisServer
 
@@ -53,8 +54,9 @@ def open_page(chromium: Browser, web: WebServer) -> Iterator[Callable[[User | No
             context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": value, "url": web.url}])
         page = context.new_page()
         page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("response", lambda r: problems.append(f"{r.status} {r.url}") if r.status >= 500 else None)
         page.on("console", lambda m: problems.append(m.text) if "Content Security Policy" in m.text else None)
-        page.goto(web.url + path)
+        visit(page, web.url + path)
         return page
 
     yield opened

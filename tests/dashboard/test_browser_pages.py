@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from accounts.models import ApiToken, User
 from jobs.models import Job
@@ -62,7 +62,7 @@ def test_a_changed_job_keeps_what_the_form_does_not_show(agent: LiveAgent, open_
     page = open_page(owner, f"/jobs/{source.pk}/")
     page.click("text=Edit and run")
     page.fill("#script", "env | sort")
-    page.press("#script", "Control+Enter")
+    page.click("#composer [type=submit]")
     expect(page.locator(".script-box summary")).to_contain_text("env | sort")
     made = Job.objects.exclude(pk=source.pk).get()
     assert (made.script, made.environment, made.retries, made.disk_gb) == ("env | sort", {"A": "b"}, 3, 5)
@@ -193,3 +193,41 @@ def test_a_session_that_ended_leads_to_sign_in(agent: LiveAgent, open_page: Open
     page.context.clear_cookies()
     factories.job(owner)  # a change makes the page look again
     expect(page.locator("#email")).to_be_visible()
+
+
+def test_a_page_whose_script_did_not_arrive_loads_again(agent: LiveAgent, open_page: Open) -> None:
+    owner = user()
+    page = open_page(owner, "/tokens/")
+    dropped = []
+
+    def drop_once(route: Route) -> None:
+        if dropped:
+            route.continue_()
+        else:
+            dropped.append(route.request.url)
+            route.abort("connectionreset")
+
+    page.route("**/socket.js", drop_once)
+    page.click("nav >> text=Jobs")
+    expect(page.locator("#composer [type=submit]")).to_be_enabled()
+    assert len(dropped) == 1
+
+
+def test_a_script_that_never_arrives_does_not_reload_for_ever(open_page: Open) -> None:
+    page = open_page(user(), "/tokens/")
+    tries: list[str] = []
+
+    def drop(route: Route) -> None:
+        tries.append(route.request.url)
+        route.abort("connectionreset")
+
+    page.route("**/socket.js", drop)
+    page.click("nav >> text=Jobs")
+    while len(tries) < 4:
+        page.wait_for_timeout(50)
+    # The fourth failure was counted and led to nothing: the page stays, such as it is.
+    assert (
+        page.evaluate("new Promise((done) => setTimeout(() => done(sessionStorage['mags-reloads']), 500))")
+        == "4"
+    )
+    assert len(tries) == 4

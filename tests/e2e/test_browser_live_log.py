@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.dashboard.browser import LogPanel
+from tests.dashboard.browser import LogPanel, visit
 from tests.e2e.running import RunningStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.privileged, pytest.mark.browser, pytest.mark.timeout(300)]
@@ -61,7 +61,7 @@ def page(chromium: Browser, stack: RunningStack) -> Iterator[Page]:
     """Signed in through the form, as the admin of the stack."""
     context = chromium.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
-    page.goto(f"{stack.url}/login/")
+    visit(page, f"{stack.url}/login/")
     page.fill("#email", stack.admin_email)
     page.fill("#password", stack.admin_password)
     page.keyboard.press("Enter")

@@ -20,13 +20,17 @@ export class ApiError extends Error {
  */
 export async function call(method, path, body, headers = {}) {
   const token = /** @type {HTMLInputElement} */ (document.querySelector("[name=csrfmiddlewaretoken]"));
-  let response;
-  try {
-    response = await fetch(path, {
+  const request = () =>
+    fetch(path, {
       method,
       headers: { "Content-Type": "application/json", "X-CSRFToken": token?.value ?? "", ...headers },
       body: body && JSON.stringify(body),
     });
+  // Once more where that cannot do a thing twice; see boot.js for why a request may just vanish.
+  const isRepeatable = method !== "POST" || "Idempotency-Key" in headers;
+  let response;
+  try {
+    response = await request().catch((error) => (isRepeatable ? request() : Promise.reject(error)));
   } catch {
     throw new ApiError(0, { error: "The server cannot be reached. Nothing was lost: try again." });
   }
