@@ -90,12 +90,18 @@ def sightings(page: Page) -> list[Sighting]:
     return found
 
 
-def outage(page: Page) -> tuple[int, int]:
-    """From the loss of the connection to its return."""
-    states = page.evaluate("window.states")
-    lost = next(at for at, state in enumerate(states) if state["state"] == "reconnecting")
-    back = next(state for state in states[lost:] if state["state"] == "live")
-    return states[lost]["at"], back["at"]
+def outages(page: Page) -> list[tuple[int, int]]:
+    """From each loss of the connection to its return. Besides the kill there may be others: Chromium drops
+    connections when the agent makes a network interface on the same machine."""
+    found = []
+    lost_at = None
+    for change in page.evaluate("window.states"):
+        if change["state"] == "reconnecting":
+            lost_at = change["at"]
+        elif lost_at is not None:
+            found.append((lost_at, change["at"]))
+            lost_at = None
+    return found
 
 
 def test_lines_are_seen_at_once_and_a_killed_web_process_loses_none(stack: RunningStack, page: Page) -> None:
@@ -111,13 +117,16 @@ def test_lines_are_seen_at_once_and_a_killed_web_process_loses_none(stack: Runni
 
     lines = [TICK.fullmatch(line) for line in panel.everything()]
     assert [match and int(match[1]) for match in lines] == list(range(TICKS))
-    _, back_at = outage(page)
-    found = sightings(page)
-    watched = [s for s in found if s.seen_at < killed_at or s.printed_at > back_at]
-    late = [s for s in watched[1:] if s.delay_ms > SEEN_WITHIN_MS]  # the first was there before we looked
-    delays = sorted(s.delay_ms for s in watched[1:])
-    print(f"{len(delays)} lines: p50 {delays[len(delays) // 2]} ms, most {delays[-1]} ms; away for")
-    print(f"{back_at - killed_at:.0f} ms, then all {len(found) - len(watched)} missed lines at once")
+    away = outages(page)
+    assert any(killed_at <= lost_at for lost_at, _ in away)
+    watched = [
+        sighting
+        for sighting in sightings(page)[1:]  # the first was there before we looked
+        if not any(sighting.printed_at < back_at and lost_at < sighting.seen_at for lost_at, back_at in away)
+    ]
+    late = [sighting for sighting in watched if sighting.delay_ms > SEEN_WITHIN_MS]
+    delays = sorted(sighting.delay_ms for sighting in watched)
+    print(f"{len(delays)} lines: p50 {delays[len(delays) // 2]} ms, most {delays[-1]} ms; away {away}")
     assert late == []
     assert len(watched) > TICKS / 3, "the web process was away for most of the test: little was shown"
     expect(page.locator("#job-line .exit")).to_have_text("0")
