@@ -234,8 +234,10 @@ class OciDriver:
         bundle.mark_created()
 
     async def start(self, sandbox_id: str) -> None:
+        bundle = self._bundle(sandbox_id)
         async with self._lock(sandbox_id):
-            await self._slow(self._mark_started, self._bundle(sandbox_id))
+            if await self._slow(self._open_gate, bundle):
+                return
             self._starting.add(sandbox_id)
             try:
                 code, output = await self._runtime("start", sandbox_id)
@@ -244,9 +246,10 @@ class OciDriver:
         if code != 0:
             raise DriverError(f"{self._engine.runtime.name} start failed: {output}")
 
-    def _mark_started(self, bundle: Bundle) -> None:
+    def _open_gate(self, bundle: Bundle) -> bool:
         if bundle.phase() is not Phase.RUNNING or not self._still_waits(bundle):
             bundle.mark_started()
+        return self._engine.open_gate(bundle.sandbox_id)
 
     def spool_path(self, sandbox_id: str) -> Path:
         return self._bundle(sandbox_id).spool

@@ -42,6 +42,23 @@ class Engine:
         """What a created container's init waits at (crun, runc); gone once it was started."""
         return self.runtime_root / sandbox_id / "exec.fifo"
 
+    def open_gate(self, sandbox_id: str) -> bool:
+        """All that `crun start` does: a byte for the waiting init, and the gate is gone. Done here it takes
+        no process (4 ms of CPU for every script). False: not crun, or nobody waits; ask the runtime then."""
+        if self.runtime.name != "crun":
+            return False
+        gate = self.gate(sandbox_id)
+        try:
+            fd = os.open(gate, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            os.write(fd, b"\0")
+        finally:
+            os.close(fd)
+        gate.unlink()
+        return True
+
 
 def engine(config: Config, runtime_root: Path) -> Engine:
     """Find the programs and files that a sandbox needs, or say which one is missing."""

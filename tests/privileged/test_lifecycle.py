@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
+from hostagent.config import Config
 from hostagent.drivers.base import Phase
 from hostagent.drivers.oci import OciDriver
 from hostagent.errors import DriverError, SandboxLost
 from hostagent.linux import cgroup, launch
+from tests.privileged.leaks import no_leaks
 from tests.privileged.sandbox import Output, Sandboxes, make_spec, new_id
 
 
@@ -216,6 +220,20 @@ async def test_stuck_launcher_is_replaced(driver: OciDriver, monkeypatch: pytest
     monkeypatch.undo()
     assert await driver.find() == []
     assert (await Sandboxes(driver).run("exit 3")).exit.exit_code == 3
+
+
+async def test_runtime_of_which_only_the_commands_are_known(config: Config, tmp_path: Path) -> None:
+    """What we do in crun's stead is done by its commands where the runtime has another name."""
+    (tmp_path / "another").symlink_to("/usr/bin/crun")
+    driver = OciDriver(dataclasses.replace(config, runtime=str(tmp_path / "another")))
+    await driver.open()
+    try:
+        run = await Sandboxes(driver).run("echo hi; exit 3")
+        assert (run.exit.exit_code, run.output.stdout) == (3, b"hi\n")
+        assert await driver.find() == []
+    finally:
+        await driver.close(everything=True)
+    await no_leaks(config)
 
 
 async def test_cancelled_create_leaves_a_whole_sandbox_or_none(driver: OciDriver) -> None:
