@@ -198,7 +198,7 @@ def test_a_session_that_ended_leads_to_sign_in(agent: LiveAgent, open_page: Open
 def test_a_page_whose_script_did_not_arrive_loads_again(agent: LiveAgent, open_page: Open) -> None:
     owner = user()
     page = open_page(owner, "/tokens/")
-    dropped = []
+    dropped: list[str] = []
 
     def drop_once(route: Route) -> None:
         if dropped:
