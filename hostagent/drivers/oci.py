@@ -67,18 +67,20 @@ class OciDriver:
     # --- The host ---
 
     async def open(self) -> None:
-        self._engine = shim.engine(self._config, self._run_dir / "runtime")
         self._groups = cgroup.detect()
         # Nobody else's: code that changes namespaces keeps threads of its own.
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="driver")
         async with contextlib.AsyncExitStack() as undo:
             undo.callback(self._threads.shutdown)
+            self._engine = await self._slow(shim.engine, self._config, self._run_dir / "runtime")
             self._fs = await self._slow(self._prepare)
             self._annotations = await self._slow(seccomp.annotation)
             self._images = TenantImages(self._fs, is_tenant_image=self._config.is_tenant_image)
             self._resolv_conf = "".join(f"nameserver {address}\n" for address in resolvers(self._config))
             groups = self._groups.paths(self._group(LAUNCHER))
-            self._launch = Launch(self._fs.root, self._groups.sandbox_hierarchies(), groups)
+            # Only crun needs fewer of them than there are, and others need them all.
+            hierarchies = self._groups.sandbox_hierarchies() if self._engine.is_crun else []
+            self._launch = Launch(self._fs.root, hierarchies, groups)
             self._launch.open()
             undo.callback(self._launch.close)
             self._pool = NetworkPool(self._config)

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,14 +27,19 @@ class Engine:
     """The programs that make containers, and where the runtime keeps its state (lost at boot)."""
 
     runtime: Path
+    kind: str  # what the runtime calls itself: crun, runc, runsc, ...
     conmon: Path
     runtime_root: Path
+
+    @property
+    def is_crun(self) -> bool:
+        return self.kind == "crun"
 
     @property
     def is_state_a_directory(self) -> bool:
         """All that their `delete` does, once everything is dead, is to remove the cgroups and one directory.
         We do that anyway, and save a process for each sandbox (3 ms of CPU)."""
-        return self.runtime.name in ("crun", "runc")
+        return self.kind in ("crun", "runc")
 
     def runtime_argv(self, *arguments: str) -> list[str]:
         return [str(self.runtime), f"--root={self.runtime_root}", *arguments]
@@ -45,7 +51,7 @@ class Engine:
     def open_gate(self, sandbox_id: str) -> bool:
         """All that `crun start` does: a byte for the waiting init, and the gate is gone. Done here it takes
         no process (4 ms of CPU for every script). False: not crun, or nobody waits; ask the runtime then."""
-        if self.runtime.name != "crun":
+        if not self.is_crun:
             return False
         gate = self.gate(sandbox_id)
         try:
@@ -66,7 +72,19 @@ def engine(config: Config, runtime_root: Path) -> Engine:
         if name and not Path(name).is_file():
             hint = f"apt-get install tini ca-certificates, or set MAGS_AGENT_{setting.upper()} to its path"
             raise ConfigError(f"there is no file {name}", hint)
-    return Engine(_program(config.runtime, "runtime"), _program(config.conmon, "conmon"), runtime_root)
+    runtime = _program(config.runtime, "runtime")
+    return Engine(runtime, _kind(runtime), _program(config.conmon, "conmon"), runtime_root)
+
+
+def _kind(runtime: Path) -> str:
+    """The first word of its version, whatever the file's name."""
+    try:
+        command = [str(runtime), "--version"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.split()[
+            0
+        ]
+    except (OSError, subprocess.SubprocessError, IndexError) as error:
+        raise ConfigError(f"{runtime} does not tell its version: {error}", "is it an OCI runtime?") from error
 
 
 def _program(name: str, setting: str) -> Path:

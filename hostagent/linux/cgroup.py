@@ -32,7 +32,8 @@ class Cgroups:
     unified: Path | None = None  # version 2's mount, which has no controllers on hybrid hosts
 
     def hierarchies(self) -> list[Path]:
-        return sorted(set(self.roots.values()))
+        extra = [] if self.unified is None else [self.unified]
+        return sorted({*self.roots.values(), *extra})
 
     def sandbox_hierarchies(self) -> list[Path]:
         """Those of version 1 in which sandboxes have groups: each costs 0.3 ms to enter."""

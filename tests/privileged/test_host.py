@@ -172,7 +172,7 @@ def test_cgroup_layouts(tmp_path: Path) -> None:
     groups = cgroup.detect(hybrid)
     assert groups.path("cpuacct", "a/b") == Path("/sys/fs/cgroup/cpu,cpuacct/a/b")
     assert groups.unified == Path("/sys/fs/cgroup/unified")
-    assert len(groups.hierarchies()) == 5
+    assert len(groups.hierarchies()) == 6
 
 
 def test_cgroup_without_a_controller_is_told(tmp_path: Path) -> None:

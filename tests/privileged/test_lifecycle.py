@@ -6,16 +6,13 @@ import asyncio
 import dataclasses
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
-from hostagent.config import Config
 from hostagent.drivers.base import Phase
 from hostagent.drivers.oci import OciDriver
 from hostagent.errors import DriverError, SandboxLost
 from hostagent.linux import cgroup, launch
-from tests.privileged.leaks import no_leaks
 from tests.privileged.sandbox import Output, Sandboxes, make_spec, new_id
 
 
@@ -222,18 +219,13 @@ async def test_stuck_launcher_is_replaced(driver: OciDriver, monkeypatch: pytest
     assert (await Sandboxes(driver).run("exit 3")).exit.exit_code == 3
 
 
-async def test_runtime_of_which_only_the_commands_are_known(config: Config, tmp_path: Path) -> None:
-    """What we do in crun's stead is done by its commands where the runtime has another name."""
-    (tmp_path / "another").symlink_to("/usr/bin/crun")
-    driver = OciDriver(dataclasses.replace(config, runtime=str(tmp_path / "another")))
-    await driver.open()
-    try:
-        run = await Sandboxes(driver).run("echo hi; exit 3")
-        assert (run.exit.exit_code, run.output.stdout) == (3, b"hi\n")
-        assert await driver.find() == []
-    finally:
-        await driver.close(everything=True)
-    await no_leaks(config)
+async def test_runtime_of_which_only_the_commands_are_known(sandboxes: Sandboxes) -> None:
+    """What we do in crun's stead is done by the runtime's commands where it is another one."""
+    driver = sandboxes.driver
+    driver._engine = dataclasses.replace(driver._engine, kind="another")
+    run = await sandboxes.run("echo hi; exit 3")
+    assert (run.exit.exit_code, run.output.stdout) == (3, b"hi\n")
+    assert await driver.find() == []
 
 
 async def test_cancelled_create_leaves_a_whole_sandbox_or_none(driver: OciDriver) -> None:
