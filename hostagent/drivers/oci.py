@@ -123,11 +123,13 @@ class OciDriver:
 
     def _undo_prepare(self) -> None:
         cgroup.remove(self._groups, self._config.instance)
-        self._favor_moves(False)
         close_state(self._config)
         shutil.rmtree(self._run_dir)
-        with contextlib.suppress(OSError):
-            self._run_dir.parent.rmdir()  # not empty: other instances
+        try:
+            self._run_dir.parent.rmdir()
+        except OSError:
+            return  # other instances of the agent use this machine
+        self._favor_moves(False)
 
     async def images(self) -> list[str]:
         def names() -> list[str]:

@@ -133,7 +133,8 @@ async def test_quota_groups_of_removed_subvolumes_go(sandboxes: Sandboxes) -> No
 
 
 def _wait_for_dropped_subvolumes(root: Path) -> None:
-    subprocess.run(["btrfs", "subvolume", "sync", root], check=True, capture_output=True)
+    for command in (["subvolume", "sync"], ["filesystem", "sync"]):  # then their accounting, by a commit
+        subprocess.run(["btrfs", *command, root], check=True, capture_output=True)
 
 
 async def test_state_on_btrfs_needs_no_loop_device(driver: OciDriver) -> None:

@@ -63,10 +63,10 @@ async def test_fork_bomb_is_contained_and_killed(sandboxes: Sandboxes) -> None:
         neighbour = await sandboxes.run("exit 3", timeout_s=30)
         began = time.monotonic()
         await sandboxes.driver.kill(sandbox_id)
-        exit_ = await asyncio.wait_for(sandboxes.driver.wait(sandbox_id), 2)
+        exit_ = await asyncio.wait_for(sandboxes.driver.wait(sandbox_id), 5)
         assert neighbour.exit.exit_code == 3
         assert exit_.exit_code == 137
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 5  # 0.1 s on an idle machine
 
 
 async def test_process_limit(sandboxes: Sandboxes) -> None:
@@ -95,7 +95,7 @@ async def test_spool_that_nobody_drains_ends_at_its_limit(
     sandboxes: Sandboxes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bundle, "SPOOL_LIMIT_BYTES", 4 * MIB)
-    run = await sandboxes.run("head -c 20000000 /dev/zero | tr '\\0' x; echo end >&2; exit 5", timeout_s=60)
+    run = await sandboxes.run("head -c 8000000 /dev/zero | tr '\\0' x; echo end >&2; exit 5", timeout_s=60)
     assert run.exit.exit_code == 5
     assert len(run.output.stdout) <= 4 * MIB
 
