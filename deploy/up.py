@@ -7,6 +7,7 @@ import os
 import pwd
 import socket
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ ADMIN_EMAIL = "admin@mags.local"
 IMAGE = "standard"
 # What runs code of this checkout, in the order in which a restart stops it.
 CODE_PROCESSES = ["agent", "beat", "worker", "web"]
+PORT_LIMIT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ def recover(stack: Stack) -> None:
         (stack.layout.run / name).unlink(missing_ok=True)
     for process, setting, port in stack.layout.named_ports():
         bind = stack.layout.bind if process == "web" else "127.0.0.1"
-        if not is_port_free(bind, port):
+        if not becomes_free(bind, port):
             raise SetupError(
                 f"port {port} on {bind} is taken, and {process} needs it",
                 f"set {setting} in .env to another port",
@@ -154,6 +156,14 @@ def remove_s3_sockets(layout: Layout) -> None:
     for port in range(layout.s3_port, layout.s3_port + 8):
         for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108 - where it puts them
             path.unlink(missing_ok=True)
+
+
+def becomes_free(address: str, port: int) -> bool:
+    """A process that was just killed may hold its port for another moment."""
+    deadline = time.monotonic() + PORT_LIMIT_S
+    while not (is_free := is_port_free(address, port)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return is_free
 
 
 def is_port_free(address: str, port: int) -> bool:
