@@ -20,7 +20,7 @@ SEEN_WITHIN_MS = 500
 SETTLE_MS = 3500  # once web is back: the agent's pause grows to 3.2 s in an outage of that length
 TICKS = 120
 TICK_S = 0.2
-KILL_AFTER_TICKS = 20
+A_WHILE_LATER = re.compile(r"tick [2-9]\d ")  # Playwright looks less often than a line comes
 TICK = re.compile(r"tick (\d+) (\d+)")
 
 # Each line says when it was printed. The sandbox and the browser share one clock: the machine's.
@@ -109,7 +109,7 @@ def test_lines_are_seen_at_once_and_a_killed_web_process_loses_none(stack: Runni
     panel = run(page, TICKER)
     panel.wait_for_state("live")
     page.evaluate(WATCH)
-    expect(page.locator(".log-row .log-text").last).to_contain_text(f"tick {KILL_AFTER_TICKS} ")
+    expect(page.locator(".log-row .log-text").last).to_have_text(A_WHILE_LATER)
     killed_at = time.time() * 1000
     stack.kill("web")
     panel.wait_for_state("reconnecting")
