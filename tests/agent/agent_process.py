@@ -20,6 +20,7 @@ from hostagent import cli, wire
 from hostagent.client import Client
 from hostagent.config import Config, load
 from hostagent.drivers.oci import OciDriver
+from hostagent.drivers.shim import Engine
 from hostagent.journal import Journal, Record
 from hostagent.logs import tailer
 from tests.agent.drivers import ScriptDriver
@@ -83,17 +84,18 @@ def arm(death: Death, driver: ScriptDriver | OciDriver) -> None:
     Client.report = dying_report  # type: ignore[method-assign]
 
 
-def arm_runtime(death: Death, driver: OciDriver) -> None:
-    """Points between `driver.start`'s own note and the runtime's answer."""
-    runtime = driver._runtime
+def arm_runtime(death: Death) -> None:
+    """Points between `driver.start`'s own note and the script's start."""
+    open_gate = Engine.open_gate
 
-    async def dying(verb: str, *arguments: str) -> tuple[int, str]:
-        death.at(f"before runtime {verb}")
-        answer = await runtime(verb, *arguments)
-        death.at(f"after runtime {verb}")
-        return answer
+    def dying(self: Engine, sandbox_id: str) -> bool:
+        death.at("before runtime start")
+        is_started = open_gate(self, sandbox_id)
+        assert is_started, "the runtime was asked instead: these points show nothing"
+        death.at("after runtime start")
+        return is_started
 
-    driver._runtime = dying  # type: ignore[method-assign]
+    Engine.open_gate = dying  # type: ignore[method-assign]
 
 
 def main() -> int:
@@ -102,7 +104,7 @@ def main() -> int:
     if "MAGS_AGENT_INSTANCE" in os.environ:  # real sandboxes, with the test's settings
         config = load(state_dir=state_dir)
         driver: ScriptDriver | OciDriver = OciDriver(config)
-        arm_runtime(death, driver)
+        arm_runtime(death)
     else:
         config = Config(state_dir=state_dir, sandboxes=4, stop_grace_ms=300, log_head_bytes=512 * 1024)
         driver = ScriptDriver(state_dir / "sandboxes")
