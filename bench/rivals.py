@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hostagent.linux import mount
@@ -107,6 +107,9 @@ def docker_rival(rootfs: Path) -> Iterator[DockerRival | None]:
         finally:
             daemon.terminate()
             daemon.wait(timeout=30)
+            for group in Path("/sys/fs/cgroup").glob("*/docker"):  # it leaves them behind, empty
+                with suppress(OSError):
+                    group.rmdir()
 
 
 def _wait_ready(rival: DockerRival, daemon: subprocess.Popen[bytes], log: Path) -> None:
