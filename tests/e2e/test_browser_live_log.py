@@ -128,8 +128,7 @@ def test_lines_are_seen_at_once_and_a_killed_web_process_loses_none(stack: Runni
     late = [sighting for sighting in watched if sighting.delay_ms > SEEN_WITHIN_MS]
     delays = sorted(sighting.delay_ms for sighting in watched)
     print(f"{len(delays)} lines: p50 {delays[len(delays) // 2]} ms, most {delays[-1]} ms; away {away}")
-    # A machine that runs everything at once may stall a line or two; each is still shown.
-    assert len(late) <= len(watched) // 50, late
+    assert late == []
     assert len(watched) > TICKS / 3, "the web process was away for most of the test: little was shown"
     expect(page.locator("#job-line .exit")).to_have_text("0")
 

@@ -63,10 +63,10 @@ async def test_fork_bomb_is_contained_and_killed(sandboxes: Sandboxes) -> None:
         neighbour = await sandboxes.run("exit 3", timeout_s=30)
         began = time.monotonic()
         await sandboxes.driver.kill(sandbox_id)
-        exit_ = await asyncio.wait_for(sandboxes.driver.wait(sandbox_id), 5)
+        exit_ = await asyncio.wait_for(sandboxes.driver.wait(sandbox_id), 2)
         assert neighbour.exit.exit_code == 3
         assert exit_.exit_code == 137
-        assert time.monotonic() - began < 5  # 0.1 s on an idle machine
+        assert time.monotonic() - began < 2
 
 
 async def test_process_limit(sandboxes: Sandboxes) -> None:
