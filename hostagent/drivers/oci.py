@@ -147,7 +147,8 @@ class OciDriver:
     def _still_waits(self, bundle: Bundle) -> bool:
         """Whether the container's init waits although a start was asked for: an agent died between its note
         of that and the runtime's start. Not while a start of ours is under way."""
-        return bundle.sandbox_id not in self._starting and self._engine.gate(bundle.sandbox_id).exists()
+        sandbox_id = bundle.sandbox_id
+        return sandbox_id not in self._starting and self._engine.has_waiter(sandbox_id, bundle.init_pid())
 
     def _ids(self) -> set[str]:
         names = {name.removeprefix(SHIM) for name in cgroup.children(self._groups, self._config.instance)}

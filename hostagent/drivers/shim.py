@@ -14,6 +14,7 @@ from pathlib import Path
 from hostagent.config import Config
 from hostagent.drivers.bundle import Bundle
 from hostagent.errors import ConfigError, DriverError
+from hostagent.linux import process
 from hostagent.linux.launch import ENVIRONMENT, Launch
 
 CREATE_TIMEOUT_S = 30.0
@@ -48,22 +49,38 @@ class Engine:
         """What a created container's init waits at (crun, runc); gone once it was started."""
         return self.runtime_root / sandbox_id / "exec.fifo"
 
+    def has_waiter(self, sandbox_id: str, pid: int | None) -> bool:
+        """Whether the process holds the gate: it is the init, and has not begun to run the script. That the
+        gate is there does not tell: an agent may have died before it took away the gate it had opened."""
+        try:
+            gate = self.gate(sandbox_id).stat()
+            return any(os.path.samestat(gate, held) for held in process.files(pid or 0))
+        except FileNotFoundError:
+            return False
+
     def open_gate(self, sandbox_id: str) -> bool:
         """All that `crun start` does: a byte for the waiting init, and the gate is gone. Done here it takes
         no process (4 ms of CPU for every script). False: not crun, or nobody waits; ask the runtime then."""
         if not self.is_crun:
             return False
         gate = self.gate(sandbox_id)
-        try:
-            fd = os.open(gate, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:
+        if not knock(gate):
             return False
-        try:
-            os.write(fd, b"\0")
-        finally:
-            os.close(fd)
         gate.unlink()
         return True
+
+
+def knock(gate: Path) -> bool:
+    """Send the byte for which an init waits at the gate. False: nobody waits."""
+    try:
+        fd = os.open(gate, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        os.write(fd, b"\0")
+    finally:
+        os.close(fd)
+    return True
 
 
 def engine(config: Config, runtime_root: Path) -> Engine:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from hostagent.linux.syscall import check, libc
 
@@ -21,6 +22,13 @@ def pidfd(pid: int) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def files(pid: int) -> Iterator[os.stat_result]:
+    """What the process has open. FileNotFoundError when there is no such process."""
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            yield entry.stat()
 
 
 @contextlib.contextmanager

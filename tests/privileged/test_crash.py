@@ -130,6 +130,26 @@ async def test_start_that_the_agent_noted_but_never_made(config: Config) -> None
     await no_leaks(config)
 
 
+async def test_start_whose_gate_is_still_there(config: Config) -> None:
+    """Killed after the byte that lets the script run, before the gate was taken away."""
+    sandbox_id = new_id()
+    run_doomed_agent(config, sandbox_id, "after", "hostagent.drivers.shim.knock", "echo once; sleep 5; exit 4")
+    driver = OciDriver(config)
+    await driver.open()
+    try:
+        assert driver._engine.gate(sandbox_id).exists()
+        await Sandboxes(driver).says(sandbox_id, b"once")
+        assert [f.phase for f in await driver.find()] == [Phase.RUNNING]
+        with pytest.raises(DriverError, match="started before"):
+            await driver.start(sandbox_id)
+        assert (await driver.wait(sandbox_id)).exit_code == 4
+        assert Output.read(driver.spool_path(sandbox_id)).stdout == b"once\n"
+        await driver.destroy(sandbox_id)
+    finally:
+        await driver.close(everything=True)
+    await no_leaks(config)
+
+
 async def test_script_that_ended_while_no_agent_lived(config: Config) -> None:
     sandbox_id = new_id()
     run_doomed_agent(config, sandbox_id, "after", "hostagent.drivers.oci.OciDriver.wait", "echo late; exit 4")
