@@ -111,18 +111,22 @@ def one_job(stack: Any, number: int, expected: Expected) -> list[str]:
     """Run one job through whatever happens; answers what is wrong with it."""
     client = PatientClient(stack.url, stack.token)
     try:
-        return problems_of(client, number, expected)
+        job_id = client.submit(expected.script)
+        wrong = problems_of(client, job_id, number, expected)
+        if wrong:
+            print(told_of(stack, job_id))
+        return wrong
     finally:
         client.http.close()
 
 
-def problems_of(client: PatientClient, number: int, expected: Expected) -> list[str]:
-    job_id = client.submit(expected.script)
+def problems_of(client: PatientClient, job_id: str, number: int, expected: Expected) -> list[str]:
     job = client.finish(job_id)
     wrong = []
     if job["status"] != "completed" or job["exit_code"] != expected.exit_code:
         wrong.append(
             f"{number}: {job['status']} {job['reason']!r} exit {job['exit_code']}, not {expected.exit_code}"
+            f" ({job['message']})"
         )
     output = client.output(job_id)
     for stream, text in (("stdout", expected.stdout), ("stderr", expected.stderr)):
@@ -133,6 +137,12 @@ def problems_of(client: PatientClient, number: int, expected: Expected) -> list[
     if starts != 1:
         wrong.append(f"{number}: started {starts} times")
     return wrong
+
+
+def told_of(stack: Any, job_id: str) -> str:
+    """What the agent's log says of a job that went wrong: its lines, and the ends of agents among them."""
+    lines = stack.log("agent").splitlines()
+    return "\n".join(line for line in lines if job_id in line or "error" in line or "booted" in line)
 
 
 def killer(stack: Any, rng: random.Random, is_over: threading.Event, kills: list[str]) -> None:
