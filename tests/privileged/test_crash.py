@@ -133,7 +133,9 @@ async def test_start_that_the_agent_noted_but_never_made(config: Config) -> None
 async def test_start_whose_gate_is_still_there(config: Config) -> None:
     """Killed after the byte that lets the script run, before the gate was taken away."""
     sandbox_id = new_id()
-    run_doomed_agent(config, sandbox_id, "after", "hostagent.drivers.shim.knock", "echo once; sleep 5; exit 4")
+    run_doomed_agent(
+        config, sandbox_id, "after", "hostagent.drivers.shim.knock", "echo once; sleep 5; exit 4"
+    )
     driver = OciDriver(config)
     await driver.open()
     try:
