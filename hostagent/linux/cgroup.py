@@ -157,10 +157,18 @@ def children(groups: Cgroups, name: str) -> set[str]:
 def pids(groups: Cgroups, name: str, controller: str = "freezer") -> set[int]:
     """Processes in the group and below it."""
     found: set[int] = set()
-    for directory, _names, _files in os.walk(groups.path(controller, name)):
-        with contextlib.suppress(FileNotFoundError, OSError):  # ENODEV: removed while it was read
+    for directory, _names, _files in os.walk(groups.path(controller, name), onerror=_raise_unless_gone):
+        try:
             found |= {int(pid) for pid in (Path(directory) / "cgroup.procs").read_text().split()}
+        except OSError as error:
+            _raise_unless_gone(error)
     return found
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    """An unreadable group must not look like an empty one: its sandbox would be taken for dead."""
+    if error.errno not in (errno.ENOENT, errno.ENODEV):
+        raise error
 
 
 def has_swap_limit(groups: Cgroups, name: str) -> bool:
