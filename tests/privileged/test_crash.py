@@ -81,8 +81,8 @@ async def test_successor_removes_everything(config: Config, when: str, where: st
             await driver.destroy(sandbox.sandbox_id)
         assert await driver.find() == []
         assert (await Sandboxes(driver).run("exit 3")).exit.exit_code == 3
-        assert [path.name for path in driver._fs.sandboxes.iterdir()] == []
-        assert [path.name for path in driver._fs.exits.iterdir()] == []
+        assert [path.name for path in driver.host.fs.sandboxes.iterdir()] == []
+        assert [path.name for path in driver.host.fs.exits.iterdir()] == []
     finally:
         await driver.close(everything=True)
     await no_leaks(config)
@@ -139,7 +139,7 @@ async def test_start_whose_gate_is_still_there(config: Config) -> None:
     driver = OciDriver(config)
     await driver.open()
     try:
-        assert driver._engine.gate(sandbox_id).exists()
+        assert driver.host.engine.gate(sandbox_id).exists()
         await Sandboxes(driver).says(sandbox_id, b"once")
         assert [f.phase for f in await driver.find()] == [Phase.RUNNING]
         with pytest.raises(DriverError, match="started before"):

@@ -71,9 +71,9 @@ async def test_other_users_of_the_host_cannot_reach_a_sandboxes_files(sandboxes:
         "cp /bin/true /root/x; chmod 4755 /root /root/x; echo up; sleep 60"
     ) as sandbox_id:
         await sandboxes.says(sandbox_id, b"up")
-        path = sandboxes.driver._bundle(sandbox_id).upper / "upper/root/x"
+        path = sandboxes.driver.host.bundle(sandbox_id).upper / "upper/root/x"
         assert path.stat().st_mode & 0o4755 == 0o4755
-        ancestor = sandboxes.driver._config.state_dir
+        ancestor = sandboxes.driver.host.config.state_dir
         ancestor.chmod(0o755)
         assert "ermission denied" in _as_nobody(f"exec {path}")
         assert {"fs", "fs.btrfs"} <= set(_as_nobody(f"ls {ancestor}").split())
@@ -98,36 +98,36 @@ def _as_nobody(command: str) -> str:
 async def test_tenants_image_goes_when_nobody_uses_it(sandboxes: Sandboxes) -> None:
     driver = sandboxes.driver
     async with sandboxes.started("sleep 60", tenant="u7") as sandbox_id:
-        used = driver._lowers[sandbox_id]
-        driver._images.remove_unused([used], unused_s=0)
+        used = driver.host.claims[sandbox_id].lower
+        driver.host.images.remove_unused([used], unused_s=0)
         assert used.exists()
-        assert used.is_relative_to(driver._fs.tenants / "u7")
-    driver._images.remove_unused([], unused_s=600)
+        assert used.is_relative_to(driver.host.fs.tenants / "u7")
+    driver.host.images.remove_unused([], unused_s=600)
     assert used.exists()
-    driver._images.remove_unused([], unused_s=0)
-    assert list(driver._fs.tenants.iterdir()) == []
+    driver.host.images.remove_unused([], unused_s=0)
+    assert list(driver.host.fs.tenants.iterdir()) == []
 
 
 async def test_tenants_image_follows_the_image(sandboxes: Sandboxes) -> None:
     """A rebuilt image is another subvolume; sandboxes that run keep the one they have."""
-    images, driver = sandboxes.driver._fs.images, sandboxes.driver
+    images, driver = sandboxes.driver.host.fs.images, sandboxes.driver
     btrfs.subvolume_snapshot(images / "standard", images / "changing", is_read_only=True)
-    before = driver._images.lower("u1", "changing")
+    before = driver.host.images.lower("u1", "changing")
     btrfs.subvolume_destroy(images / "changing")
     btrfs.subvolume_snapshot(images / "standard", images / "changing", is_read_only=True)
-    assert driver._images.lower("u1", "changing") != before
+    assert driver.host.images.lower("u1", "changing") != before
     btrfs.subvolume_destroy(images / "changing")
     with pytest.raises(DriverError, match="no image"):
-        driver._images.lower("u1", "changing")
+        driver.host.images.lower("u1", "changing")
 
 
 async def test_quota_groups_of_removed_subvolumes_go(sandboxes: Sandboxes) -> None:
     await sandboxes.run("true")
     driver = sandboxes.driver
-    _wait_for_dropped_subvolumes(driver._fs.root)
-    driver._remove_qgroups()
-    assert driver._stale_qgroups == set()
-    groups = Path(f"/sys/fs/btrfs/{btrfs.uuid(driver._fs.root)}/qgroups")
+    _wait_for_dropped_subvolumes(driver.host.fs.root)
+    driver.host.remove_qgroups()
+    assert driver.host._stale_qgroups == set()
+    groups = Path(f"/sys/fs/btrfs/{btrfs.uuid(driver.host.fs.root)}/qgroups")
     limited = [path for path in groups.glob("0_*") if int((path / "max_referenced").read_text())]
     assert limited == []
 
@@ -138,11 +138,11 @@ def _wait_for_dropped_subvolumes(root: Path) -> None:
 
 
 async def test_state_on_btrfs_needs_no_loop_device(driver: OciDriver) -> None:
-    config = dataclasses.replace(driver._config, state_dir=driver._fs.root / "another")
+    config = dataclasses.replace(driver.host.config, state_dir=driver.host.fs.root / "another")
     fs = open_state(config)
     try:
         assert not (config.state_dir / "fs.btrfs").exists()
-        assert btrfs.uuid(fs.root) == btrfs.uuid(driver._fs.root)
+        assert btrfs.uuid(fs.root) == btrfs.uuid(driver.host.fs.root)
     finally:
         close_state(config)
         for directory in sorted(config.state_dir.rglob("*"), reverse=True):

@@ -259,7 +259,7 @@ async def test_files_of_a_tenant_are_owned_by_root_inside_and_nobody_outside(san
         await sandboxes.driver.wait(sandbox_id)
         output = await sandboxes.says(sandbox_id, b"0:0\n0:0\n0:0\n")
         assert output.stderr == b""
-        on_disk = sandboxes.driver._bundle(sandbox_id).upper / "upper/root/mine"
+        on_disk = sandboxes.driver.host.bundle(sandbox_id).upper / "upper/root/mine"
         assert (on_disk.stat().st_uid, on_disk.stat().st_gid) == (0, 0)  # not bound to any sandbox's id range
 
 
@@ -290,7 +290,7 @@ async def test_tenants_share_no_lower_layer(sandboxes: Sandboxes) -> None:
         sandboxes.started("sleep 60", tenant="u1") as two,
         sandboxes.started("sleep 60", tenant="u2") as three,
     ):
-        lowers = [driver._lowers[sandbox_id] for sandbox_id in (one, two, three)]
+        lowers = [driver.host.claims[sandbox_id].lower for sandbox_id in (one, two, three)]
     assert lowers[0] == lowers[1] != lowers[2]
     files = [(lower / "etc/passwd").stat() for lower in lowers]
     assert files[0].st_dev != files[2].st_dev  # another subvolume, so other inodes, so other pages
@@ -305,9 +305,9 @@ async def test_shim_holds_nothing_of_the_agent(sandboxes: Sandboxes, monkeypatch
     monkeypatch.setenv("MAGS_CANARY", "the host's environment")
     async with sandboxes.started("sleep 60") as sandbox_id:
         driver = sandboxes.driver
-        (group,) = [driver._groups.path("cpu", driver._group(f"shim-{sandbox_id}"))]
+        (group,) = [driver.host.groups.path("cpu", driver.host.group(f"shim-{sandbox_id}"))]
         (shim,) = (group / "cgroup.procs").read_text().split()
-        launcher = driver._launch._child
+        launcher = driver.host.launch._child
         assert launcher is not None
         agents = {*_links(os.getpid()), *_links(launcher.pid)}
         shared = {

@@ -188,7 +188,7 @@ async def test_killed_shim_is_a_loss_not_an_exit_code(sandboxes: Sandboxes) -> N
     async with sandboxes.started("sleep 60") as sandbox_id:
         waiter = asyncio.create_task(sandboxes.driver.wait(sandbox_id))
         for pid in cgroup.pids(
-            cgroup.detect(), f"{sandboxes.driver._config.instance}/shim-{sandbox_id}", "cpu"
+            cgroup.detect(), f"{sandboxes.driver.host.config.instance}/shim-{sandbox_id}", "cpu"
         ):
             os.kill(pid, signal.SIGKILL)
         with pytest.raises(SandboxLost):
@@ -198,7 +198,7 @@ async def test_killed_shim_is_a_loss_not_an_exit_code(sandboxes: Sandboxes) -> N
 async def test_killed_launcher_is_replaced(sandboxes: Sandboxes) -> None:
     async with sandboxes.started("trap 'exit 6' TERM; echo up; sleep 60 & wait") as sandbox_id:
         await sandboxes.says(sandbox_id, b"up")
-        launcher = sandboxes.driver._launch._child
+        launcher = sandboxes.driver.host.launch._child
         assert launcher is not None
         launcher.kill()
         launcher.wait()
@@ -209,7 +209,7 @@ async def test_killed_launcher_is_replaced(sandboxes: Sandboxes) -> None:
 
 async def test_stuck_launcher_is_replaced(driver: OciDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "TIMEOUT_S", 3.0)
-    stuck = driver._launch._child
+    stuck = driver.host.launch._child
     assert stuck is not None
     stuck.send_signal(signal.SIGSTOP)
     with pytest.raises(DriverError, match="took longer"):
@@ -222,7 +222,7 @@ async def test_stuck_launcher_is_replaced(driver: OciDriver, monkeypatch: pytest
 async def test_runtime_of_which_only_the_commands_are_known(sandboxes: Sandboxes) -> None:
     """What we do in crun's stead is done by the runtime's commands where it is another one."""
     driver = sandboxes.driver
-    driver._engine = dataclasses.replace(driver._engine, kind="another")
+    driver.host.engine = dataclasses.replace(driver.host.engine, kind="another")
     run = await sandboxes.run("echo hi; exit 3")
     assert (run.exit.exit_code, run.output.stdout) == (3, b"hi\n")
     assert await driver.find() == []

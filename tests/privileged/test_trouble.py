@@ -79,7 +79,7 @@ async def test_flood_is_slowed_by_the_shims_share_of_a_cpu(sandboxes: Sandboxes)
     async with sandboxes.started("echo up; exec yes") as sandbox_id:
         await sandboxes.says(sandbox_id, b"up")
         driver = sandboxes.driver
-        quota = driver._groups.path("cpu", driver._group(f"shim-{sandbox_id}")) / "cpu.stat"
+        quota = driver.host.groups.path("cpu", driver.host.group(f"shim-{sandbox_id}")) / "cpu.stat"
         async with asyncio.timeout(30):
             while _throttled(quota.read_text()) == 0:  # noqa: ASYNC110 - the kernel tells nobody
                 await asyncio.sleep(0.05)
