@@ -100,6 +100,7 @@ DATABASES["default"]["CONN_MAX_AGE"] = None  # threads are kept (core/asgi.py), 
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # so that a restarted PostgreSQL fails no request
 WEB_THREADS = env.int("WEB_THREADS", 8)
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    DATABASES["default"]["ENGINE"] = "core.sqlite"
     DATABASES["default"]["OPTIONS"] = {
         # A write transaction takes its lock at BEGIN, so it waits instead of failing half-way.
         "transaction_mode": "IMMEDIATE",
