@@ -17,6 +17,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "mags"
 HEADER = "# Made from mags/_async by scripts/generate_sync.py: edit that one.\n"
 NAMES = {
     "AsyncMags": "Mags",
+    "AsyncConnection": "Connection",
     "AsyncTransport": "Transport",
     "AsyncConnectionPool": "ConnectionPool",
     "AsyncHTTPProxy": "HTTPProxy",

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from fake_job import FakeJob, entry_length, execute
+from fake_workspaces import FakeVersion, FakeWorkspace, difference, receive
 
 TOKEN = "mags_test-token"
 TOKEN_ROW = {"id": 1, "name": "laptop", "prefix": "mags_abcd", "token": "mags_abcdef", "expires_at": None}
@@ -30,6 +31,9 @@ class FakeServer(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.jobs: dict[str, FakeJob] = {}
+        self.workspaces: dict[str, FakeWorkspace] = {}
+        self.files: dict[str, dict[str, Any]] = {}
+        self.incoming = threading.Event()  # an upload has begun
         self.keys: dict[str, str] = {}
         self.requests: Counter[str] = Counter()
         self.paths: list[str] = []
@@ -44,7 +48,11 @@ class FakeServer(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def trouble(self, pattern: str, kind: str, times: int = 1, **details: Any) -> None:
-        """Answer the next `times` matching requests with `kind`: a status, `drop`, `cut` or `raw`."""
+        """Do `kind` to the next `times` matching requests.
+
+        A status is answered, with `is_early` before an upload was read. `drop` answers nothing,
+        `cut` half the answer, `hang_up` does so after the first 100 kB of an upload.
+        """
         self.troubles += [(pattern, kind, details)] * times
 
     def next_job(self) -> FakeJob:
@@ -56,6 +64,10 @@ class FakeServer(ThreadingHTTPServer):
     def find(self, ref: str) -> FakeJob | None:
         named = [job for job in reversed(self.jobs.values()) if job.sent.get("name") == ref]
         return self.jobs.get(ref) or (named[0] if named else None)
+
+    def new_workspace(self, name: str, **live: str) -> FakeWorkspace:
+        self.workspaces[name] = FakeWorkspace(name, live)
+        return self.workspaces[name]
 
     def submit(self, sent: dict[str, Any], key: str) -> FakeJob:
         with self.submitted:
@@ -85,6 +97,19 @@ class Handler(BaseHTTPRequestHandler):
         ("GET", r"/mags-jobs/([^/]+)/status", "job"),
         ("GET", r"/mags-jobs/([^/]+)/logs", "logs"),
         ("POST", r"/mags-jobs/([^/]+)/stop", "stop"),
+        ("POST", r"/mags-jobs/([^/]+)/sync", "sync"),
+        ("GET", r"/mags-workspaces", "list_workspaces"),
+        ("GET", r"/mags-workspaces/([^/]+)", "workspace"),
+        ("PATCH", r"/mags-workspaces/([^/]+)", "resize"),
+        ("DELETE", r"/mags-workspaces/([^/]+)", "delete_workspace"),
+        ("GET", r"/mags-workspaces/([^/]+)/versions", "versions"),
+        ("POST", r"/mags-workspaces/([^/]+)/restore", "restore"),
+        ("POST", r"/mags-workspaces/([^/]+)/fork", "fork"),
+        ("GET", r"/mags-workspaces/([^/]+)/diff", "diff"),
+        ("POST", r"/mags-files", "upload"),
+        ("GET", r"/mags-files", "list_files"),
+        ("GET", r"/mags-files/([^/]+)", "file"),
+        ("DELETE", r"/mags-files/([^/]+)", "delete_file"),
         ("GET", r"/auth/me", "me"),
         ("GET", r"/auth/tokens", "tokens"),
         ("POST", r"/auth/tokens", "new_token"),
@@ -99,25 +124,37 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        length = int(self.headers.get("Content-Length") or 0)
-        self.body = self.rfile.read(length)
         parts = urlsplit(self.path)
         self.query = dict(parse_qsl(parts.query))
         name = f"{self.command} {parts.path}"
         self.server.requests[name] += 1
         self.server.paths.append(f"{self.command} {self.path}")
         self.server.headers_seen.append({key.lower(): value for key, value in self.headers.items()})
-        for trouble in self.server.troubles:
-            if re.search(trouble[0], name):
-                self.server.troubles.remove(trouble)
-                self.misbehave(*trouble[1:])
-                return
+        trouble = next((one for one in self.server.troubles if re.search(one[0], name)), None)
+        if trouble:
+            self.server.troubles.remove(trouble)
+        if not (trouble and trouble[2].get("is_early")):
+            self.read_body(is_cut=bool(trouble and trouble[1] == "hang_up"))
+        if trouble:
+            self.misbehave(*trouble[1:])
+            return
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             self.fail(401, "bad_token", "This token is not known.", "Make a new one on the dashboard.")
             return
         self.route(parts.path)
 
     do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the names that http.server calls
+
+    def read_body(self, *, is_cut: bool) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        content_type = self.headers.get("Content-Type") or ""
+        if is_cut:
+            self.rfile.read(100_000)
+        elif content_type.startswith("multipart/"):
+            self.server.incoming.set()
+            self.received = receive(self.rfile, length, content_type)
+        else:
+            self.body = self.rfile.read(length)
 
     def route(self, path: str) -> None:
         for method, pattern, name in self.ROUTES:
@@ -127,14 +164,19 @@ class Handler(BaseHTTPRequestHandler):
             if not found.groups():
                 getattr(self, name)()
                 return
-            job = self.server.find(unquote(found[1]))
-            if job:
-                getattr(self, name)(job)
+            thing = self.find(path.split("/")[3], unquote(found[1]))
+            if thing:
+                getattr(self, name)(thing)
                 return
         self.fail(404, "not_found", "There is no such thing here.", "Check the name or id.")
 
+    def find(self, kind: str, ref: str) -> Any:
+        if kind == "mags-workspaces":
+            return self.server.workspaces.get(ref)
+        return self.server.files.get(ref) if kind == "mags-files" else self.server.find(ref)
+
     def misbehave(self, kind: str, details: dict[str, Any]) -> None:
-        if kind == "drop":  # the request was read, no answer comes
+        if kind in ("drop", "hang_up"):  # no answer comes
             self.close_connection = True
             return
         if kind == "cut":  # the request takes effect, but half the answer is lost
@@ -142,6 +184,7 @@ class Handler(BaseHTTPRequestHandler):
             self.route(urlsplit(self.path).path)
             return
         headers = details.get("headers", {})
+        self.close_connection = bool(details.get("is_early"))
         body = details.get("body", json.dumps({"error": "not now", "code": "busy", "request_id": "req-1"}))
         self.send(int(kind), body.encode(), headers)
 
@@ -170,12 +213,10 @@ class Handler(BaseHTTPRequestHandler):
         self.answer({"request_id": job.id, "status": "accepted", "message": "The job was accepted."}, 202)
 
     def list_jobs(self) -> None:
-        page, size = int(self.query.get("page", 1)), int(self.query.get("page_size", 20))
         jobs = [job.as_wire() for job in reversed(self.server.jobs.values())]
         if "status" in self.query:
             jobs = [job for job in jobs if job["status"] == self.query["status"]]
-        shown = jobs[(page - 1) * size : page * size]
-        self.answer({"jobs": shown, "total": len(jobs), "page": page, "page_size": size})
+        self.page_of("jobs", jobs)
 
     def job(self, job: FakeJob) -> None:
         self.answer(job.as_wire())
@@ -215,6 +256,92 @@ class Handler(BaseHTTPRequestHandler):
         if job.process and job.process.poll() is None:
             os.killpg(job.process.pid, signal.SIGKILL)
         self.answer({"request_id": job.id, "status": job.status})
+
+    def sync(self, job: FakeJob) -> None:
+        workspace = self.server.workspaces[job.sent["workspace_id"]]
+        saved = workspace.save().as_wire()
+        self.answer(
+            {
+                "workspace_id": workspace.name,
+                "version": saved["version"],
+                "sha256": saved["manifest"],
+                "bytes": saved["bytes"],
+                "synced_at": saved["durable_at"],
+            }
+        )
+
+    def page_of(self, key: str, rows: list[Any]) -> None:
+        page, size = int(self.query.get("page", 1)), int(self.query.get("page_size", 20))
+        shown = rows[(page - 1) * size : page * size]
+        self.answer({key: shown, "total": len(rows), "page": page, "page_size": size})
+
+    def list_workspaces(self) -> None:
+        self.page_of("workspaces", [one.as_wire() for one in reversed(self.server.workspaces.values())])
+
+    def workspace(self, workspace: FakeWorkspace) -> None:
+        self.answer(workspace.as_wire())
+
+    def resize(self, workspace: FakeWorkspace) -> None:
+        workspace.disk_gb = json.loads(self.body)["disk_gb"]
+        self.answer(workspace.as_wire())
+
+    def delete_workspace(self, workspace: FakeWorkspace) -> None:
+        if workspace.as_wire()["active_job"]:
+            self.fail(409, "workspace_in_use", "demo is already in use.", "Stop the job first.")
+            return
+        del self.server.workspaces[workspace.name]
+        self.send(204, b"")
+
+    def versions(self, workspace: FakeWorkspace) -> None:
+        self.page_of("versions", [one.as_wire() for one in reversed(workspace.versions)])
+
+    def restore(self, workspace: FakeWorkspace) -> None:
+        old = self.version_of(workspace, json.loads(self.body)["version"])
+        if old:
+            workspace.live = dict(old.tree)
+            workspace.save("restore")
+            self.answer(workspace.as_wire())
+
+    def version_of(self, workspace: FakeWorkspace, number: int) -> FakeVersion | None:
+        found = workspace.version(number)
+        if not found:
+            self.fail(
+                404, "version_not_found", f"There is no version {number}.", "Look at the list of versions."
+            )
+        return found
+
+    def fork(self, workspace: FakeWorkspace) -> None:
+        name = json.loads(self.body)["name"]
+        if name in self.server.workspaces:
+            self.fail(409, "name_taken", f"{name} already exists.", "Choose another name.")
+            return
+        fork = self.server.new_workspace(name, **workspace.live)
+        fork.save("fork")
+        self.answer(fork.as_wire(), 201)
+
+    def diff(self, workspace: FakeWorkspace) -> None:
+        old = self.version_of(workspace, int(self.query["from"]))
+        new = old and self.version_of(workspace, int(self.query.get("to") or len(workspace.versions)))
+        if old and new:
+            self.answer(difference(old, new))
+
+    def upload(self) -> None:
+        if not self.received:  # the client hung up
+            self.close_connection = True
+            return
+        key = self.headers.get("Idempotency-Key") or self.received["file_id"]
+        file_id = self.server.keys.setdefault(key, self.received["file_id"])
+        self.answer(self.server.files.setdefault(file_id, self.received), 201)
+
+    def list_files(self) -> None:
+        self.page_of("files", list(reversed(self.server.files.values())))
+
+    def file(self, file: dict[str, Any]) -> None:
+        self.answer(file)
+
+    def delete_file(self, file: dict[str, Any]) -> None:
+        del self.server.files[file["file_id"]]
+        self.send(204, b"")
 
     def tokens(self) -> None:
         listed = {name: value for name, value in TOKEN_ROW.items() if name != "token"}

@@ -163,11 +163,10 @@ def test_async_client_does_the_same(server: FakeServer) -> None:
 
 def test_both_clients_have_the_same_calls() -> None:
     def calls(kind: type) -> dict[str, list[str]]:
-        public = {name: value for name, value in vars(kind).items() if not name.startswith("_")}
         return {
             name.removeprefix("a") if name == "aclose" else name: list(inspect.signature(value).parameters)
-            for name, value in public.items()
-            if callable(value)
+            for name, value in inspect.getmembers(kind, inspect.isfunction)
+            if not name.startswith("_")
         }
 
     assert calls(Mags) == calls(AsyncMags)

@@ -109,3 +109,102 @@ class RunResult(TypedDict):
     exit_code: int | None
     duration_ms: int | None
     logs: list[LogEntry]
+
+
+class Workspace(TypedDict):
+    """A workspace by its `name`, which is its `workspace_id` too.
+
+    `version` is the newest saved one and `durable_at` when it was stored; None where `is_saved` is
+    not. `size_bytes` is what the files are, `stored_bytes` what all versions take in the store.
+    `damaged` says what is wrong with what is stored, `active_job` is the id of a job that uses it.
+    """
+
+    id: str
+    workspace_id: str
+    name: str
+    size_bytes: int | None
+    stored_bytes: int
+    version: int | None
+    versions: int
+    durable_at: str | None
+    disk_gb: int
+    image: str
+    is_saved: bool
+    damaged: str | None
+    host: str | None
+    active_job: str | None
+    created_at: str
+    used_at: str
+
+
+class WorkspaceList(TypedDict):
+    workspaces: list[Workspace]
+    total: int
+    page: int
+    page_size: int
+
+
+class Version(TypedDict):
+    """A saved state of a workspace, which nothing changes any more.
+
+    `reason` says what made it (sync, checkpoint, stop, end, restore, fork, import). `tree_bytes` is
+    what the files are, `bytes` what it added to the store, `raw_bytes` the same uncompressed.
+    """
+
+    version: int
+    manifest: str
+    reason: str
+    raw_bytes: int
+    bytes: int
+    tree_bytes: int | None
+    made_at: str
+    durable_at: str | None
+    parent: int | None
+
+
+class VersionList(TypedDict):
+    versions: list[Version]
+    total: int
+    page: int
+    page_size: int
+
+
+# With a key that is a keyword, hence in this form.
+Diff = TypedDict(
+    "Diff",
+    {
+        "from": int,
+        "to": int,
+        "added": list[str],
+        "changed": list[str],
+        "removed": list[str],
+        "truncated": bool,
+    },
+)
+
+
+class Receipt(TypedDict):
+    """A version that is stored for good."""
+
+    workspace_id: str
+    version: int
+    sha256: str
+    bytes: int
+    synced_at: str
+
+
+class File(TypedDict):
+    """An upload. It is gone after `expires_at`."""
+
+    file_id: str
+    name: str
+    size: int
+    sha256: str
+    expires_at: str
+
+
+class FileList(TypedDict):
+    files: list[File]
+    total: int
+    page: int
+    page_size: int

@@ -16,12 +16,15 @@ from mags.errors import MagsError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mags.upload import Upload
+
 API = "/api/v1"
 # Answers that say "not now": another try may well succeed.
 RETRY_STATUSES = frozenset({429, 502, 503, 504})
 BACKOFF_FIRST_S = 0.2
 BACKOFF_CAP_S = 5.0  # 0.2, 0.4, 0.8 ... 5: a server that restarts in 3 s is found again within 2 s
 PAGE_ENTRIES = 10_000  # of a job's output in one answer; the server ends a page at 1 MiB anyway
+STORE_WAIT_S = 120.0  # from the last byte of an upload until it is stored
 ERROR_TEXT_LIMIT = 500  # characters of an error page that is no JSON
 
 
@@ -33,6 +36,7 @@ class Request:
     path: str
     query: Mapping[str, Any] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
+    upload: Upload | None = None  # goes instead of a body
     wait_s: float = 0.0
     idempotency_key: str = ""
     is_repeatable: bool = True  # False: a second try could do the thing twice
@@ -58,6 +62,9 @@ class Request:
             "Content-Type": "application/json",
             "User-Agent": f"mags-python/{mags.__version__}",
         }
+        if self.upload:
+            headers["Content-Type"] = self.upload.content_type
+            headers["Content-Length"] = str(self.upload.content_length)
         if self.idempotency_key:
             headers["Idempotency-Key"] = self.idempotency_key
         return headers
@@ -65,16 +72,53 @@ class Request:
 
 def job_path(job: str, *rest: str) -> str:
     """/mags-jobs/{job}/...; `job` is an id or a name."""
-    if not job or job in (".", ".."):
-        raise MagsError("Name a job: its id or its name.", code="bad_argument")
-    return "/".join(("/mags-jobs", quote(job, safe=""), *rest))
+    return _path("/mags-jobs", job, rest, "Name a job: its id or its name.")
+
+
+def workspace_path(name: str, *rest: str) -> str:
+    """/mags-workspaces/{name}/..."""
+    return _path("/mags-workspaces", name, rest, "Name a workspace.")
+
+
+def file_path(file_id: str) -> str:
+    """/mags-files/{file_id}"""
+    return _path("/mags-files", file_id, (), "Name an upload by its id.")
+
+
+def _path(root: str, name: str, rest: tuple[str, ...], otherwise: str) -> str:
+    if not name or name in (".", ".."):
+        raise MagsError(otherwise, code="bad_argument")
+    try:
+        return "/".join((root, quote(name, safe=""), *rest))
+    except UnicodeEncodeError as error:
+        raise MagsError(f"{otherwise} It is not UTF-8 text.", code="bad_argument") from error
 
 
 def submit_request(script: str, options: Mapping[str, Any]) -> Request:
     """POST /mags-jobs with every option that is not None."""
     body = {"script": script, "type": "inline"}
     body.update((name, value) for name, value in options.items() if value is not None)
-    return Request("POST", "/mags-jobs", body=body, idempotency_key=os.urandom(16).hex())
+    return creation("/mags-jobs", body)
+
+
+def creation(path: str, body: Mapping[str, Any]) -> Request:
+    """A POST that makes one thing, however often it is sent."""
+    return Request("POST", path, body=body, idempotency_key=os.urandom(16).hex())
+
+
+def upload_request(upload: Upload) -> Request:
+    """POST /mags-files"""
+    return Request(
+        "POST", "/mags-files", upload=upload, wait_s=STORE_WAIT_S, idempotency_key=os.urandom(16).hex()
+    )
+
+
+def text_of(answer: Mapping[str, Any], key: str, url: str) -> str:
+    """A text that an answer must have."""
+    text = answer.get(key)
+    if not isinstance(text, str) or not text:
+        raise _not_mags(url)
+    return text
 
 
 def parse_answer(status: int, headers: Mapping[str, str], content: bytes, url: str) -> dict[str, Any]:
@@ -94,13 +138,17 @@ def parse_answer(status: int, headers: Mapping[str, str], content: bytes, url: s
     if status >= 400:
         raise _error_of(status, headers, data if isinstance(data, dict) else {}, content, url)
     if not isinstance(data, dict):
-        raise MagsError(
-            f"{url} did not answer like a Mags server.",
-            status=status,
-            code="bad_answer",
-            remediation="Check MAGS_API_URL.",
-        )
+        raise _not_mags(url, status)
     return data
+
+
+def _not_mags(url: str, status: int | None = None) -> MagsError:
+    return MagsError(
+        f"{url} did not answer like a Mags server.",
+        status=status,
+        code="bad_answer",
+        remediation="Check MAGS_API_URL.",
+    )
 
 
 def _error_of(

@@ -13,9 +13,10 @@ from mags import network, wire
 from mags.errors import MagsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from mags.config import Config
+    from mags.upload import Upload
 
 
 class AsyncTransport:
@@ -67,15 +68,20 @@ class AsyncTransport:
                 request.method,
                 self._config.api_url + request.target(),
                 headers=request.headers(self._config.api_token),
-                content=request.content(),
+                content=_pieces(request.upload) if request.upload else request.content(),
                 extensions={"timeout": timeouts},
             )
         except (*network.FAILURES, OSError) as error:
+            if request.upload and isinstance(error, OSError):  # of the caller's on_progress
+                raise
             raise network.failure(error, self._config.api_url) from error
-        headers = {
-            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers
-        }
-        return response.status, headers, response.content
+        return response.status, network.header_dict(response.headers), response.content
 
     async def aclose(self) -> None:
         await self._pool.aclose()
+
+
+async def _pieces(upload: Upload) -> AsyncIterator[bytes]:
+    """Reads as it sends: a piece of a local file is there sooner than the network took the last."""
+    for piece in upload.pieces():
+        yield piece

@@ -1,0 +1,66 @@
+"""Calls about workspaces and their versions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from mags import wire
+from mags._async.connection import AsyncConnection
+
+if TYPE_CHECKING:
+    from mags.types import Diff, Receipt, VersionList, Workspace, WorkspaceList
+
+SYNC_WAIT_S = 600.0  # the first sync of a large workspace moves all of it
+
+
+class Workspaces(AsyncConnection):
+    """Save, list, compare, restore, fork, resize and delete workspaces, by their names."""
+
+    async def sync(self, request_id: str) -> Receipt:
+        """Save the workspace of a job (its id, its name or the workspace's) while the job runs.
+
+        The answer is the receipt of a version that is stored for good.
+        """
+        path = wire.job_path(request_id, "sync")
+        return cast("Receipt", await self._call(wire.Request("POST", path, wait_s=SYNC_WAIT_S)))
+
+    async def list_workspaces(self, *, page: int = 1, page_size: int = 20) -> WorkspaceList:
+        """Your workspaces, newest first."""
+        query = {"page": page, "page_size": page_size}
+        return cast("WorkspaceList", await self._call(wire.Request("GET", "/mags-workspaces", query=query)))
+
+    async def workspace(self, name: str) -> Workspace:
+        """One workspace."""
+        return cast("Workspace", await self._call(wire.Request("GET", wire.workspace_path(name))))
+
+    async def resize(self, workspace: str, disk_gb: int) -> Workspace:
+        """Give a workspace another disk limit. A running sandbox has it at once and runs on."""
+        request = wire.Request("PATCH", wire.workspace_path(workspace), body={"disk_gb": disk_gb})
+        return cast("Workspace", await self._call(request))
+
+    async def delete_workspace(self, workspace_id: str) -> dict[str, Any]:
+        """Delete a workspace with all its versions, for good. Refused while a job uses it."""
+        return await self._call(wire.Request("DELETE", wire.workspace_path(workspace_id)))
+
+    async def workspace_versions(self, workspace: str, *, page: int = 1, page_size: int = 20) -> VersionList:
+        """The saved versions of a workspace, newest first."""
+        path = wire.workspace_path(workspace, "versions")
+        query = {"page": page, "page_size": page_size}
+        return cast("VersionList", await self._call(wire.Request("GET", path, query=query)))
+
+    async def workspace_restore(self, workspace: str, version: int) -> Workspace:
+        """Make a new version that is like an old one. Nothing is overwritten."""
+        path = wire.workspace_path(workspace, "restore")
+        return cast("Workspace", await self._call(wire.creation(path, {"version": version})))
+
+    async def workspace_diff(self, workspace: str, from_version: int, to_version: int | None = None) -> Diff:
+        """Which paths differ between two versions; `to_version` is the newest unless given."""
+        path = wire.workspace_path(workspace, "diff")
+        query = {"from": from_version, "to": to_version}
+        request = wire.Request("GET", path, query=query, wait_s=SYNC_WAIT_S)
+        return cast("Diff", await self._call(request))
+
+    async def workspace_fork(self, workspace: str, name: str) -> Workspace:
+        """Make a new workspace `name` that begins as this one's newest version. Nothing is copied."""
+        path = wire.workspace_path(workspace, "fork")
+        return cast("Workspace", await self._call(wire.creation(path, {"name": name})))
