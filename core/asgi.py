@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -92,8 +93,8 @@ class ApiHandler(ASGIHandler):
     """The same routes behind one middleware of our own.
 
     A plain view runs in one go on one thread, with middleware and rendering: each change between
-    the event loop and a thread costs as much as a query. Views that wait are async and take
-    Django's own way, which notices when the client goes away.
+    the event loop and a thread costs as much as a query. Views that wait (`WaitingView`) are async
+    and cancelled when the client goes away.
     """
 
     def __init__(self) -> None:
@@ -117,9 +118,6 @@ class ApiHandler(ASGIHandler):
         return request, None
 
     async def handle(self, scope: Any, receive: Any, send: Any) -> None:
-        if _is_async_view(scope["path"]):
-            await super().handle(scope, receive, send)
-            return
         try:
             body = await self.read_body(receive)
         except RequestAborted:
@@ -127,8 +125,28 @@ class ApiHandler(ASGIHandler):
         with body:
             set_script_prefix("/")
             request, refusal = self.create_request(scope, body)
-            response = refusal if request is None else await sync_to_async(self._blocking.answer)(request)
-            await self.send_response(response, send)
+            if request is None:
+                await self.send_response(refusal, send)
+            elif _is_async_view(scope["path"]):
+                await self._answer_or_cancel(request, receive, send)
+            else:
+                await self.send_response(await sync_to_async(self._blocking.answer)(request), send)
+
+    async def _answer_or_cancel(self, request: ASGIRequest, receive: Any, send: Any) -> None:
+        """Django's own `handle` goes to a thread to close the answer, which has nothing to close."""
+
+        async def answer() -> None:
+            await self.send_response(await self.run_get_response(request), send)
+
+        tasks = [asyncio.create_task(answer()), asyncio.create_task(self.listen_for_disconnect(receive))]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            answered, _ = await asyncio.gather(*tasks, return_exceptions=True)
+        if isinstance(answered, Exception):
+            raise answered
 
 
 class _BlockingHandler(BaseHandler):

@@ -19,7 +19,7 @@ import random
 import secrets
 import threading
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -63,13 +63,12 @@ def _publish(payload: bytes) -> None:
 @contextlib.asynccontextmanager
 async def listening(*groups: str) -> AsyncIterator[Waiter]:
     """From here on a wake of one of the groups is noticed, also between two waits."""
-    hub = await _hub()
-    waiter = Waiter(hub)
-    hub.add(groups, waiter)
+    waiter = Waiter(await _hub())
+    waiter.listen(*groups)
     try:
         yield waiter
     finally:
-        hub.remove(groups, waiter)
+        waiter.forget()
 
 
 class Waiter:
@@ -78,6 +77,19 @@ class Waiter:
     def __init__(self, hub: _Hub) -> None:
         self._hub = hub
         self._woken = asyncio.Event()
+        self._groups: set[str] = set()
+        self._is_forgotten = False
+
+    def listen(self, *groups: str) -> None:
+        """From here on wakes of these groups are noticed too. Works on any thread."""
+        self._groups.update(groups)
+        self._hub.add(groups, self)
+        if self._is_forgotten:  # a thread may outlive the request that it works for
+            self._hub.remove(groups, self)
+
+    def forget(self) -> None:
+        self._is_forgotten = True
+        self._hub.remove(tuple(self._groups), self)
 
     async def wait(self, timeout_s: float) -> bool:
         """Until woken (True), or until it is time to look again (False), which is `timeout_s` at
@@ -102,6 +114,7 @@ class _Hub:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._waiters: dict[str, set[Waiter]] = defaultdict(set)
+        self._waiters_lock = threading.Lock()
         self._settled = asyncio.Event()  # the first attempt to subscribe succeeded or failed
         self.is_subscribed = False
         self._complaint = redis.Complaint()
@@ -119,20 +132,23 @@ class _Hub:
                 await self._settled.wait()
         self._settled.set()
 
-    def add(self, groups: tuple[str, ...], waiter: Waiter) -> None:
-        for group in groups:
-            self._waiters[group].add(waiter)
+    def add(self, groups: Iterable[str], waiter: Waiter) -> None:
+        with self._waiters_lock:
+            for group in groups:
+                self._waiters[group].add(waiter)
 
-    def remove(self, groups: tuple[str, ...], waiter: Waiter) -> None:
-        for group in groups:
-            self._waiters[group].discard(waiter)
-            if not self._waiters[group]:
-                del self._waiters[group]
+    def remove(self, groups: Iterable[str], waiter: Waiter) -> None:
+        with self._waiters_lock:
+            for group in groups:
+                self._waiters[group].discard(waiter)
+                if not self._waiters[group]:
+                    del self._waiters[group]
 
-    def notify(self, groups: tuple[str, ...]) -> None:
-        for group in groups:
-            for waiter in self._waiters.get(group, ()):
-                waiter.notify()
+    def notify(self, groups: Iterable[str]) -> None:
+        with self._waiters_lock:
+            found = [waiter for group in groups for waiter in self._waiters.get(group, ())]
+        for waiter in found:
+            waiter.notify()
 
     def notify_from_thread(self, groups: tuple[str, ...]) -> None:
         if not any(group in self._waiters for group in groups):
@@ -142,7 +158,9 @@ class _Hub:
 
     def _notify_all(self) -> None:
         """Messages may have been missed: everybody looks again, spread over half a second."""
-        for waiter in {waiter for group in self._waiters.values() for waiter in group}:
+        with self._waiters_lock:
+            everybody = {waiter for group in self._waiters.values() for waiter in group}
+        for waiter in everybody:
             self._loop.call_later(random.uniform(0, 0.5), waiter.notify)  # noqa: S311 - jitter
 
     async def _run(self) -> None:

@@ -26,24 +26,24 @@ class DatabaseWrapper(base.DatabaseWrapper):
         # Who waits here in vain goes on: then SQLite says what is wrong.
         self._has_turn = turn.acquire(timeout=self.settings_dict["OPTIONS"]["timeout"])
         try:
-            super()._start_transaction_under_autocommit()
+            super()._start_transaction_under_autocommit()  # type: ignore[misc]  # the stubs leave it out
         except BaseException:
             self._give_turn()
             raise
 
     def _commit(self) -> None:
-        super()._commit()
+        super()._commit()  # type: ignore[misc]
         self._give_turn()  # a commit that failed is rolled back
 
     def _rollback(self) -> None:
         try:
-            super()._rollback()
+            super()._rollback()  # type: ignore[misc]
         finally:
             self._give_turn()
 
     def _close(self) -> None:
         try:
-            super()._close()
+            super()._close()  # type: ignore[misc]
         finally:
             self._give_turn()
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, cast
 
 import msgspec
-from asgiref.sync import sync_to_async
 from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
@@ -15,9 +13,8 @@ from rest_framework.views import APIView
 
 from accounts.models import ApiToken, User
 from core.api.pagination import PAGE_PARAMETERS, paginated
-from core.api.views import AsyncAPIView
+from core.api.views import WaitingView
 from core.idempotency import Answer, digest_of, idempotent, key_of
-from core.wakeup import listening
 from jobs import logs, selectors
 from jobs.api import examples, inputs, outputs, queries
 from jobs.models import Job
@@ -98,56 +95,68 @@ class JobStopView(APIView):
         return Response({"request_id": str(found.pk), "status": found.status})
 
 
-class JobStatusView(AsyncAPIView):
+class _JobWaitingView(WaitingView):
+    """Waits for changes of one job."""
+
+    def watch(self, actor: User, reference: str, wait_s: float) -> Job:
+        """The job, read after its wake-ups are listened to, so that no change falls in between."""
+        self._actor, self._job_id = actor, reference.lower()
+        self.wait_for(wait_s, f"job.{self._job_id}")
+        job = selectors.job_get(actor, reference)
+        if str(job.pk) == self._job_id:
+            return job
+        self._job_id = str(job.pk)  # it was a name
+        self.wait_for(wait_s, f"job.{self._job_id}")
+        return self.read()
+
+    def read(self) -> Job:
+        return selectors.job_get(self._actor, self._job_id)
+
+
+class JobStatusView(_JobWaitingView):
     @extend_schema(
         operation_id="job_status",
         parameters=[queries.WAIT, queries.REVISION],
         responses=outputs.JobOutput,
         examples=examples.JOB,
     )
-    async def get(self, request: Request, job: str) -> Response:
+    def get(self, request: Request, job: str) -> Response | None:
         """One job. With `wait` the answer comes when its status is another one, when it has ended, or
         after that many seconds; with `revision` too, when the job is at another revision than that."""
         query = request.query_params.dict()
-        wait_s, known = queries.wait_s(query), queries.whole(query, "revision", -1)
-        deadline = time.monotonic() + wait_s
-        read = sync_to_async(selectors.job_get)
-        actor = _actor(request)
-        first = await read(actor, job)
-        if not wait_s or first.status in JOB_FINAL or known not in {-1, first.revision}:
-            return Response(job_object(first))
-        async with listening(f"job.{first.pk}") as waiter:
-            while True:
-                found = await read(actor, str(first.pk))
-                is_changed = found.status != first.status if known < 0 else found.revision != known
-                left_s = deadline - time.monotonic()
-                if is_changed or left_s <= 0:
-                    return Response(job_object(found))
-                await waiter.wait(left_s)
+        wait_s, self._known = queries.wait_s(query), queries.whole(query, "revision", -1)
+        first = self.watch(_actor(request), job, wait_s)
+        self._status = first.status
+        return self._answer(first, is_due=not wait_s or first.status in JOB_FINAL)
+
+    def look(self) -> Response | None:
+        return self._answer(self.read(), is_due=self.is_over)
+
+    def _answer(self, job: Job, *, is_due: bool) -> Response | None:
+        is_changed = job.status != self._status if self._known < 0 else job.revision != self._known
+        return Response(job_object(job)) if is_due or is_changed else None
 
 
-class JobLogsView(AsyncAPIView):
+class JobLogsView(_JobWaitingView):
     @extend_schema(
         operation_id="job_logs",
         parameters=[queries.OFFSET, queries.LIMIT, queries.WAIT, queries.STREAM, queries.UNIT],
         responses=outputs.LogsOutput,
         examples=examples.LOGS,
     )
-    async def get(self, request: Request, job: str) -> HttpResponse:
+    def get(self, request: Request, job: str) -> HttpResponse | None:
         """Output from an offset on. With `wait` the answer comes when there is some, when the job has
         ended, or after that many seconds."""
         query = request.query_params.dict()
-        reader = _LogReader(query)
-        deadline = time.monotonic() + queries.wait_s(query)
-        actor = _actor(request)
-        found = await sync_to_async(selectors.job_get)(actor, job)
-        async with listening(f"job.{found.pk}") as waiter:
-            while True:
-                has_news, body = await sync_to_async(reader.read)(actor, found)
-                left_s = deadline - time.monotonic()
-                if has_news or left_s <= 0:
-                    return HttpResponse(body, content_type="application/json")
-                await waiter.wait(left_s)
+        self._reader = _LogReader(query)
+        return self._answer(self.watch(_actor(request), job, queries.wait_s(query)))
+
+    def look(self) -> HttpResponse | None:
+        return self._answer(self.read())
+
+    def _answer(self, job: Job) -> HttpResponse | None:
+        has_news, body = self._reader.read(job)
+        return HttpResponse(body, content_type="application/json") if has_news or self.is_over else None
 
 
 class _LogReader:
@@ -159,11 +168,11 @@ class _LogReader:
         self.streams = queries.streams(query)
         self.unit = queries.unit(query)
 
-    def read(self, actor: User, job: Job) -> tuple[bool, bytes]:
-        """Whether there is something to tell, and the answer."""
-        fresh = selectors.job_get(actor, str(job.pk))  # first: what is stored by its end is all there is
+    def read(self, job: Job) -> tuple[bool, bytes]:
+        """Whether there is something to tell, and the answer. `job` was read just now: what is stored by
+        its end is all there is."""
         page = logs.page(
-            fresh,
+            job,
             self.offset,
             limit=self.limit,
             limit_bytes=self.limit_bytes,
@@ -171,7 +180,7 @@ class _LogReader:
             unit=self.unit,
         )
         self.offset = page.next_offset
-        answer = log_object(fresh, page)
+        answer = log_object(job, page)
         # Not through DRF's renderer: a whole log of 100,000 entries takes it ten times as long.
         return bool(answer["logs"] or answer["end"]), msgspec.json.encode(answer)
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-from channels.db import database_sync_to_async
 from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from core.api.views import AsyncAPIView
-from core.wakeup import listening
+from core.api.views import WaitingView
 from hosts.api.authentication import HostAuthentication, IsHost
 from hosts.errors import StaleBoot
 from hosts.models import Host
@@ -67,23 +64,20 @@ class ReportView(HostView):
 
 
 @extend_schema(exclude=True)
-class PollView(AsyncAPIView):
+class PollView(WaitingView):
     authentication_classes = (HostAuthentication,)
     permission_classes = (IsHost,)
     throttle_classes = ()
 
-    async def get(self, request: Request) -> Response:
-        query = poll_of(request.query_params.dict())
-        host = _host(request)
-        deadline = time.monotonic() + min(query.wait, settings.WAIT_LIMIT_S)
-        read = database_sync_to_async(_changes)
-        async with listening(f"host.{host.pk}") as waiter:
-            while True:
-                answer = await read(host, query.boot_epoch, query.after)
-                left_s = deadline - time.monotonic()
-                if answer["revision"] > query.after or left_s <= 0:
-                    return Response(answer)
-                await waiter.wait(left_s)
+    def get(self, request: Request) -> Response | None:
+        self._query = poll_of(request.query_params.dict())
+        self._host = _host(request)
+        self.wait_for(min(self._query.wait, settings.WAIT_LIMIT_S), f"host.{self._host.pk}")
+        return self.look()
+
+    def look(self) -> Response | None:
+        answer = _changes(self._host, self._query.boot_epoch, self._query.after)
+        return Response(answer) if answer["revision"] > self._query.after or self.is_over else None
 
 
 def _changes(host: Host, boot_epoch: int, after: int) -> dict[str, Any]:
