@@ -26,6 +26,7 @@ class FakeJob:
     exit_code: int | None = None
     records: list[tuple[int, int, bytes]] = field(default_factory=list)
     log_bytes: int = 0
+    more: dict[str, Any] = field(default_factory=dict)  # what a test would rather have on the wire
     process: subprocess.Popen[bytes] | None = None
     changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -79,6 +80,7 @@ class FakeJob:
             "finished_at": CREATED_AT if self.is_final else None,
             "script_duration_ms": 1234 if self.is_final else None,
             "timings": {"queued": 2, "assigned": 3, "started": 21} if is_started else {},
+            **self.more,
         }
 
     def entries_from(self, offset: int) -> list[dict[str, Any]]:

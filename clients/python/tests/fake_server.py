@@ -62,7 +62,12 @@ class FakeServer(ThreadingHTTPServer):
             return list(self.jobs.values())[-1]
 
     def find(self, ref: str) -> FakeJob | None:
-        named = [job for job in reversed(self.jobs.values()) if job.sent.get("name") == ref]
+        named = [
+            job
+            for key in ("name", "workspace_id")
+            for job in reversed(self.jobs.values())
+            if job.sent.get(key) == ref
+        ]
         return self.jobs.get(ref) or (named[0] if named else None)
 
     def new_workspace(self, name: str, **live: str) -> FakeWorkspace:
@@ -74,6 +79,8 @@ class FakeServer(ThreadingHTTPServer):
             if key in self.keys:
                 return self.jobs[self.keys[key]]
             job = FakeJob(str(uuid.uuid4()), sent)
+            if sent.get("workspace_id"):
+                self.workspaces.setdefault(sent["workspace_id"], FakeWorkspace(sent["workspace_id"]))
             self.jobs[job.id] = job
             self.keys[key or job.id] = job.id
             self.submitted.notify_all()
@@ -168,6 +175,9 @@ class Handler(BaseHTTPRequestHandler):
             if thing:
                 getattr(self, name)(thing)
                 return
+        if path.startswith("/api/v1/mags-workspaces/"):
+            self.fail(404, "workspace_not_found", "There is no such workspace.", "Check the name.")
+            return
         self.fail(404, "not_found", "There is no such thing here.", "Check the name or id.")
 
     def find(self, kind: str, ref: str) -> Any:
@@ -264,8 +274,8 @@ class Handler(BaseHTTPRequestHandler):
             {
                 "workspace_id": workspace.name,
                 "version": saved["version"],
-                "sha256": saved["manifest"],
-                "bytes": saved["bytes"],
+                "sha256": saved["sha256"],
+                "bytes": saved["stored_bytes"],
                 "synced_at": saved["durable_at"],
             }
         )
@@ -287,7 +297,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def delete_workspace(self, workspace: FakeWorkspace) -> None:
         if workspace.as_wire()["active_job"]:
-            self.fail(409, "workspace_in_use", "demo is already in use.", "Stop the job first.")
+            self.fail(
+                409, "workspace_in_use", "The workspace is already in use.", "Stop the job that uses it."
+            )
             return
         del self.server.workspaces[workspace.name]
         self.send(204, b"")
@@ -299,8 +311,7 @@ class Handler(BaseHTTPRequestHandler):
         old = self.version_of(workspace, json.loads(self.body)["version"])
         if old:
             workspace.live = dict(old.tree)
-            workspace.save("restore")
-            self.answer(workspace.as_wire())
+            self.answer(workspace.save("restore").as_wire())
 
     def version_of(self, workspace: FakeWorkspace, number: int) -> FakeVersion | None:
         found = workspace.version(number)
@@ -311,11 +322,15 @@ class Handler(BaseHTTPRequestHandler):
         return found
 
     def fork(self, workspace: FakeWorkspace) -> None:
-        name = json.loads(self.body)["name"]
+        wanted = json.loads(self.body)
+        name = wanted["name"]
         if name in self.server.workspaces:
-            self.fail(409, "name_taken", f"{name} already exists.", "Choose another name.")
+            self.fail(409, "workspace_name_taken", f"{name} exists already.", "Delete it.")
             return
-        fork = self.server.new_workspace(name, **workspace.live)
+        source = self.version_of(workspace, wanted.get("version") or len(workspace.versions))
+        if not source:
+            return
+        fork = self.server.new_workspace(name, **source.tree)
         fork.save("fork")
         self.answer(fork.as_wire(), 201)
 

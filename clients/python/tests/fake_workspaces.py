@@ -18,20 +18,21 @@ class FakeVersion:
     number: int
     tree: dict[str, str]
     reason: str
-    parent: int | None
+    more: dict[str, Any] = field(default_factory=dict)  # what a test would rather have on the wire
 
     def as_wire(self) -> dict[str, Any]:
         size = sum(map(len, self.tree.values()))
         return {
             "version": self.number,
-            "manifest": hashlib.sha256(repr((self.number, self.tree)).encode()).hexdigest(),
+            "sha256": hashlib.sha256(repr((self.number, self.tree)).encode()).hexdigest(),
+            "is_head": True,
             "reason": self.reason,
-            "raw_bytes": size + 1000,
-            "bytes": size + 500,
-            "tree_bytes": size,
+            "size_bytes": size,
+            "stored_bytes": size + 500,
             "made_at": MADE_AT,
             "durable_at": MADE_AT,
-            "parent": self.parent,
+            "is_damaged": False,
+            **self.more,
         }
 
 
@@ -43,11 +44,10 @@ class FakeWorkspace:
     live: dict[str, str] = field(default_factory=dict)
     versions: list[FakeVersion] = field(default_factory=list)
     disk_gb: int = 2
-    more: dict[str, Any] = field(default_factory=dict)  # what a test would rather have on the wire
+    more: dict[str, Any] = field(default_factory=dict)
 
     def save(self, reason: str = "sync") -> FakeVersion:
-        parent = self.versions[-1].number if self.versions else None
-        self.versions.append(FakeVersion(len(self.versions) + 1, dict(self.live), reason, parent))
+        self.versions.append(FakeVersion(len(self.versions) + 1, dict(self.live), reason))
         return self.versions[-1]
 
     def version(self, number: int) -> FakeVersion | None:
@@ -59,8 +59,8 @@ class FakeWorkspace:
             "id": str(uuid.uuid5(uuid.NAMESPACE_DNS, self.name)),
             "workspace_id": self.name,
             "name": self.name,
-            "size_bytes": sum(map(len, self.live.values())),
-            "stored_bytes": sum(version.as_wire()["bytes"] for version in self.versions),
+            "size_bytes": head.as_wire()["size_bytes"] if head else None,
+            "stored_bytes": sum(version.as_wire()["stored_bytes"] for version in self.versions),
             "version": head.number if head else None,
             "versions": len(self.versions),
             "durable_at": MADE_AT if head else None,

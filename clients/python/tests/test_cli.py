@@ -10,6 +10,8 @@ import pytest
 from conftest import Command
 from fake_server import TOKEN, FakeServer
 
+from mags.cli.app import COMMANDS
+
 LOGGED_OUT = {"MAGS_API_TOKEN": None, "MAGS_API_URL": None}
 
 
@@ -22,9 +24,7 @@ def test_help_and_version_need_nothing(mags: Command, server: FakeServer) -> Non
     assert server.paths == []
 
 
-@pytest.mark.parametrize(
-    "command", ["run", "logs", "status", "list", "stop", "login", "logout", "whoami", "completion"]
-)
+@pytest.mark.parametrize("command", list(COMMANDS))
 def test_every_command_has_help(mags: Command, command: str) -> None:
     shown = mags(command, "--help")
     assert shown.returncode == 0

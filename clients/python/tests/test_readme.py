@@ -19,12 +19,13 @@ def blocks(language: str) -> list[str]:
 
 
 def test_shell_examples_run(mags: Command, tmp_path: Path) -> None:
-    (script,) = blocks("sh")
+    script = "\n".join(blocks("sh"))
     binary = tmp_path / "mags"
     binary.write_text(f'#!/bin/sh\nexec {sys.executable} -m mags "$@"\n')
     binary.chmod(0o755)
     ran = subprocess.run(
         ["sh", "-ec", script],
+        cwd=tmp_path,
         env={**mags.environment, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
@@ -34,13 +35,18 @@ def test_shell_examples_run(mags: Command, tmp_path: Path) -> None:
     lines = ran.stdout.splitlines()
     assert lines[:6] == ["Hello World", "hi", "Linux", "the script said 3", "building", "done"]
     assert "● completed  exit 0" in ran.stdout
-    assert ran.stderr == ""
+    assert "● web is saved as version 1" in lines
+    assert "experiment is a fork of web." in lines
+    assert lines[-1] == "experiment is deleted."
+    assert ran.stderr == "mags: nothing differs between versions 1 and 1\n"
 
 
-def test_python_examples_run(mags: Command) -> None:
-    plain, awaiting = (
+def test_python_examples_run(mags: Command, tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("a,b\n")
+    plain, files, awaiting = (
         subprocess.run(
             [sys.executable, "-W", "error", "-c", code],
+            cwd=tmp_path,
             env=mags.environment,
             capture_output=True,
             text=True,
@@ -55,6 +61,12 @@ def test_python_examples_run(mags: Command) -> None:
         "line 2",
         "line 3",
         "404 not_found There is no such thing here.",
+    ]
+    assert files.splitlines() == [
+        "0 of 4 bytes",
+        "4 of 4 bytes",
+        "saved as version 1",
+        "['study-2', 'study']",
     ]
     assert awaiting == "['0', '1', '2']\n"
 

@@ -56,7 +56,7 @@ def test_sync_answers_the_receipt_of_a_version(server: FakeServer, client: Mags)
     client.run_and_wait("true", name="job", workspace_id="demo")
     receipt = client.sync("job")
     assert (receipt["workspace_id"], receipt["version"]) == ("demo", 1)
-    assert receipt["sha256"] == client.workspace_versions("demo")["versions"][0]["manifest"]
+    assert receipt["sha256"] == client.workspace_versions("demo")["versions"][0]["sha256"]
 
 
 def test_list_show_resize_delete(server: FakeServer, client: Mags) -> None:
@@ -90,7 +90,8 @@ def test_versions_diff_restore_fork(server: FakeServer, client: Mags) -> None:
     assert client.workspace_restore("demo", 1)["version"] == 3
     assert client.workspace_diff("demo", 1, 3)["changed"] == []
     assert client.workspace_fork("demo", "copy")["name"] == "copy"
-    assert server.workspaces["copy"].live == demo.live
+    client.workspace_fork("demo", "second", 2)
+    assert [server.workspaces[name].live for name in ("copy", "second")] == [demo.live, demo.versions[1].tree]
 
 
 @pytest.mark.parametrize("call", ["restore", "fork"])

@@ -111,12 +111,20 @@ class RunResult(TypedDict):
     logs: list[LogEntry]
 
 
+class Damage(TypedDict):
+    """What is wrong with the stored data of a workspace, and what can still be restored."""
+
+    message: str
+    at: str
+    last_good_version: int | None
+
+
 class Workspace(TypedDict):
     """A workspace by its `name`, which is its `workspace_id` too.
 
     `version` is the newest saved one and `durable_at` when it was stored; None where `is_saved` is
-    not. `size_bytes` is what the files are, `stored_bytes` what all versions take in the store.
-    `damaged` says what is wrong with what is stored, `active_job` is the id of a job that uses it.
+    not. `size_bytes` is what its files are, `stored_bytes` what all its versions take in the store.
+    `active_job` is the id of a job that uses it.
     """
 
     id: str
@@ -130,7 +138,7 @@ class Workspace(TypedDict):
     disk_gb: int
     image: str
     is_saved: bool
-    damaged: str | None
+    damaged: Damage | None
     host: str | None
     active_job: str | None
     created_at: str
@@ -147,19 +155,19 @@ class WorkspaceList(TypedDict):
 class Version(TypedDict):
     """A saved state of a workspace, which nothing changes any more.
 
-    `reason` says what made it (sync, checkpoint, stop, end, restore, fork, import). `tree_bytes` is
-    what the files are, `bytes` what it added to the store, `raw_bytes` the same uncompressed.
+    `reason` says what made it (sync, checkpoint, stop, end, restore, fork, import), `sha256` is its
+    identity. `size_bytes` is what the files are, `stored_bytes` what it added to the store.
     """
 
     version: int
-    manifest: str
+    sha256: str
+    is_head: bool
     reason: str
-    raw_bytes: int
-    bytes: int
-    tree_bytes: int | None
+    size_bytes: int
+    stored_bytes: int
     made_at: str
     durable_at: str | None
-    parent: int | None
+    is_damaged: bool
 
 
 class VersionList(TypedDict):

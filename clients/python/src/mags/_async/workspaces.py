@@ -8,7 +8,7 @@ from mags import wire
 from mags._async.connection import AsyncConnection
 
 if TYPE_CHECKING:
-    from mags.types import Diff, Receipt, VersionList, Workspace, WorkspaceList
+    from mags.types import Diff, Receipt, Version, VersionList, Workspace, WorkspaceList
 
 SYNC_WAIT_S = 600.0  # the first sync of a large workspace moves all of it
 
@@ -48,10 +48,10 @@ class Workspaces(AsyncConnection):
         query = {"page": page, "page_size": page_size}
         return cast("VersionList", await self._call(wire.Request("GET", path, query=query)))
 
-    async def workspace_restore(self, workspace: str, version: int) -> Workspace:
-        """Make a new version that is like an old one. Nothing is overwritten."""
+    async def workspace_restore(self, workspace: str, version: int) -> Version:
+        """Make a new version that is like an old one, and return it. Nothing is overwritten."""
         path = wire.workspace_path(workspace, "restore")
-        return cast("Workspace", await self._call(wire.creation(path, {"version": version})))
+        return cast("Version", await self._call(wire.creation(path, {"version": version})))
 
     async def workspace_diff(self, workspace: str, from_version: int, to_version: int | None = None) -> Diff:
         """Which paths differ between two versions; `to_version` is the newest unless given."""
@@ -60,7 +60,11 @@ class Workspaces(AsyncConnection):
         request = wire.Request("GET", path, query=query, wait_s=SYNC_WAIT_S)
         return cast("Diff", await self._call(request))
 
-    async def workspace_fork(self, workspace: str, name: str) -> Workspace:
-        """Make a new workspace `name` that begins as this one's newest version. Nothing is copied."""
-        path = wire.workspace_path(workspace, "fork")
-        return cast("Workspace", await self._call(wire.creation(path, {"name": name})))
+    async def workspace_fork(self, workspace: str, name: str, version: int | None = None) -> Workspace:
+        """Make a new workspace `name` that begins as a version of this one, the newest unless given.
+
+        Nothing is copied, and neither sees what becomes of the other.
+        """
+        body = {"name": name} if version is None else {"name": name, "version": version}
+        request = wire.creation(wire.workspace_path(workspace, "fork"), body)
+        return cast("Workspace", await self._call(request))

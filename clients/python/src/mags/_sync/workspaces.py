@@ -9,7 +9,7 @@ from mags import wire
 from mags._sync.connection import Connection
 
 if TYPE_CHECKING:
-    from mags.types import Diff, Receipt, VersionList, Workspace, WorkspaceList
+    from mags.types import Diff, Receipt, Version, VersionList, Workspace, WorkspaceList
 
 SYNC_WAIT_S = 600.0  # the first sync of a large workspace moves all of it
 
@@ -49,10 +49,10 @@ class Workspaces(Connection):
         query = {"page": page, "page_size": page_size}
         return cast("VersionList", self._call(wire.Request("GET", path, query=query)))
 
-    def workspace_restore(self, workspace: str, version: int) -> Workspace:
-        """Make a new version that is like an old one. Nothing is overwritten."""
+    def workspace_restore(self, workspace: str, version: int) -> Version:
+        """Make a new version that is like an old one, and return it. Nothing is overwritten."""
         path = wire.workspace_path(workspace, "restore")
-        return cast("Workspace", self._call(wire.creation(path, {"version": version})))
+        return cast("Version", self._call(wire.creation(path, {"version": version})))
 
     def workspace_diff(self, workspace: str, from_version: int, to_version: int | None = None) -> Diff:
         """Which paths differ between two versions; `to_version` is the newest unless given."""
@@ -61,7 +61,11 @@ class Workspaces(Connection):
         request = wire.Request("GET", path, query=query, wait_s=SYNC_WAIT_S)
         return cast("Diff", self._call(request))
 
-    def workspace_fork(self, workspace: str, name: str) -> Workspace:
-        """Make a new workspace `name` that begins as this one's newest version. Nothing is copied."""
-        path = wire.workspace_path(workspace, "fork")
-        return cast("Workspace", self._call(wire.creation(path, {"name": name})))
+    def workspace_fork(self, workspace: str, name: str, version: int | None = None) -> Workspace:
+        """Make a new workspace `name` that begins as a version of this one, the newest unless given.
+
+        Nothing is copied, and neither sees what becomes of the other.
+        """
+        body = {"name": name} if version is None else {"name": name, "version": version}
+        request = wire.creation(wire.workspace_path(workspace, "fork"), body)
+        return cast("Workspace", self._call(request))

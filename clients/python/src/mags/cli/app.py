@@ -24,6 +24,9 @@ COMMANDS = {
     "status": "mags.cli.jobs:status",
     "list": "mags.cli.jobs:list_",
     "stop": "mags.cli.jobs:stop",
+    "sync": "mags.cli.workspaces:sync",
+    "workspace": "mags.cli.workspaces:workspace",
+    "resize": "mags.cli.workspaces:resize",
     "login": "mags.cli.account:login",
     "logout": "mags.cli.account:logout",
     "whoami": "mags.cli.account:whoami",
@@ -40,10 +43,23 @@ class _Context(click.Context):
     formatter_class = _Formatter
 
 
-class LazyGroup(click.Group):
-    """A group that imports a command's module when the command is asked for."""
+class StyledGroup(click.Group):
+    """A group whose help looks like that of `mags`."""
 
     context_class = _Context
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order of the source
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        command = super().get_command(ctx, cmd_name)
+        if command:
+            command.context_class = _Context
+        return command
+
+
+class LazyGroup(StyledGroup):
+    """A group that imports a command's module when the command is asked for."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -70,6 +86,8 @@ Examples:
   mags run --detach -n nightly job.sh  start it, print its id and return
   mags logs -f nightly                 follow it
   mags stop nightly                    end it
+  mags run -w web -p install.sh        keep its files for good
+  mags workspace versions web          see what was saved, and when
 
 \b
 The server and the token come from MAGS_API_URL and MAGS_API_TOKEN, else from `mags login`.

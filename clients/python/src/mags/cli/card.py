@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import click
 
+from mags.cli.human import duration, moment
 from mags.cli.terminal import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from mags.types import Job
 
@@ -27,23 +27,27 @@ def of(job: Job) -> str:
     title = click.style(f"{DOT} {printable(words)}", fg=colour, bold=True)
     if exit_code is not None:
         title += click.style(f"  exit {exit_code}", fg="red" if exit_code else "green")
-    lines = [title]
     if job.get("message"):
-        lines.append(f"  {printable(job['message'])}")
-    for label, value in _rows(job):
-        if value:
-            lines.append(f"  {click.style(f'{label:<9}', dim=True)} {value}")
-    return "\n".join(lines)
+        title += f"\n  {printable(job['message'])}"
+    return lines(title, _rows(job))
+
+
+def lines(title: str, rows: Iterable[tuple[str, str]]) -> str:
+    """A card: its title and, below, each value that is there beside its label."""
+    shown = [f"  {click.style(f'{label:<9}', dim=True)} {value}" for label, value in rows if value]
+    return "\n".join([title, *shown])
 
 
 def _rows(job: Job) -> list[tuple[str, str]]:
     host = " ".join(printable(part) for part in (job.get("host"), _braced(job.get("isolation"))) if part)
     return [
         ("name", printable(job.get("name") or "")),
+        ("workspace", _workspace(job)),
         ("id", printable(job["request_id"])),
-        ("created", _moment(job.get("created_at"))),
-        ("started", _moment(job.get("started_at"))),
-        ("finished", _moment(job.get("finished_at"))),
+        ("created", moment(job.get("created_at"))),
+        ("started", moment(job.get("started_at"))),
+        ("finished", moment(job.get("finished_at"))),
+        ("durable", moment(job.get("durable_at"))),
         ("host", host),
         ("sandbox", printable(job.get("vm_id") or "")),
         ("timings", _timings(job)),
@@ -68,51 +72,11 @@ def _timings(job: Job) -> str:
     return " → ".join(parts)
 
 
+def _workspace(job: Job) -> str:
+    own, base = (printable(job.get(key) or "") for key in ("workspace_id", "base_workspace_id"))
+    words = (own, "(persistent)" if job.get("persistent") else "", f"on {base}" if base else "")
+    return " ".join(word for word in words if word)
+
+
 def _braced(text: str | None) -> str:
     return f"({text})" if text else ""
-
-
-def _moment(stamp: str | None) -> str:
-    if not stamp:
-        return ""
-    at = parse(stamp)
-    if at is None:
-        return printable(stamp)
-    return f"{at.astimezone():%Y-%m-%d %H:%M:%S}  {click.style(ago(stamp), dim=True)}"
-
-
-def parse(stamp: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(stamp.replace("Z", "+00:00"))
-    except ValueError:
-        return None
-
-
-def ago(stamp: str | None) -> str:
-    """A time as people say it: `3 min ago`."""
-    found = age(stamp)
-    return f"{found} ago" if found else ""
-
-
-def age(stamp: str | None) -> str:
-    at = parse(stamp) if stamp else None
-    if at is None:
-        return ""
-    seconds = max((datetime.now(timezone.utc) - at).total_seconds(), 0)
-    for limit, unit_s, word in ((60, 1, "s"), (3600, 60, "min"), (86400, 3600, "h")):
-        if seconds < limit:
-            return f"{int(seconds // unit_s)} {word}"
-    return f"{int(seconds // 86400)} d"
-
-
-def duration(ms: int | None) -> str:
-    """`12 ms`, `3.4 s`, `2 min 5 s`, `1 h 3 min`."""
-    if ms is None:
-        return ""
-    if ms < 1000:
-        return f"{ms} ms"
-    seconds = ms / 1000
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -78,19 +78,19 @@ def status(job: str, *, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the page as JSON.")
 def list_(limit: int, page: int, status: str | None, *, as_json: bool) -> None:
     """List your jobs, newest first. Piped, the columns are separated by tabs and times are exact."""
-    from mags.cli import table
+    from mags.cli import job_table
 
     answer = connect().list_jobs(page=page, page_size=limit, status=status)
     if as_json:
         click.echo(json.dumps(answer))
     elif not sys.stdout.isatty():
-        click.echo(table.tabbed(answer["jobs"]), nl=False)
+        click.echo(job_table.tabbed(answer["jobs"]), nl=False)
     elif not answer["jobs"]:
         terminal.note(
             "no jobs here" if status or page > 1 else "no jobs yet: try mags run 'echo Hello World'"
         )
     else:
-        table.show(answer)
+        job_table.show(answer)
 
 
 @click.command(short_help="Stop a job.")

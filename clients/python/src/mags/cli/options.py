@@ -41,6 +41,14 @@ def seconds(text: str) -> int:
     return int(found[1]) * _SECONDS[found[2]]
 
 
+def version(text: str) -> int:
+    """`3` or `v3` as 3."""
+    found = re.fullmatch(r"v?([1-9]\d{0,9})", text)
+    if not found:
+        raise click.BadParameter(f"{text!r} is not a version. Give its number, like 3.")
+    return int(found[1])
+
+
 def variable(text: str) -> tuple[str, str]:
     """`K=V`, or `K` with the value that it has here."""
     name, has_value, value = text.partition("=")
@@ -56,14 +64,10 @@ def variable(text: str) -> tuple[str, str]:
 # Flags that other versions of Mags have. Unknown to the parser they would read as part of the
 # script, or as a typing error; silently ignored, somebody would lose files.
 _ABSENT = (
-    (("-w", "--workspace"), "workspaces are", True),
-    (("-p", "--persistent"), "persistent sandboxes are", False),
-    (("--base",), "workspaces are", True),
-    (("--no-sleep",), "persistent sandboxes are", False),
+    (("--no-sleep",), "sandboxes that never sleep are", False),
     (("--url",), "public URLs are", False),
     (("--port",), "public URLs are", True),
-    (("-f", "--file"), "uploads are", True),
-    (("--startup-command",), "persistent sandboxes are", True),
+    (("--startup-command",), "start-up commands are", True),
 )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from mags.cli import options, terminal
+from mags.cli import options, terminal, uploads
 from mags.cli.connect import connect
 
 _COMMAND = "mags.cli.run.command"  # where the words after -- wait in the context
@@ -33,8 +33,25 @@ class RunCommand(click.Command):
 
 @click.command(cls=RunCommand, options_metavar="[FLAGS]", short_help="Run a script; see its output live.")
 @click.argument("script", nargs=-1, metavar="SCRIPT | FILE | - | -- CMD [ARGS]...")
-@click.option("-n", "--name", metavar="NAME", help="A name to find the job by.")
-@click.option("-e", "--ephemeral", is_flag=True, help="Keep nothing. Always so in this version.")
+@click.option(
+    "-w", "--workspace", metavar="NAME", help="Keep files under this name; the job's too without -n."
+)
+@click.option(
+    "-n", "--name", metavar="NAME", help="A name to find the job by; the workspace's too without -w or -e."
+)
+@click.option("-p", "--persistent", is_flag=True, help="Keep them for good, and the sandbox up.")
+@click.option("-e", "--ephemeral", is_flag=True, help="Keep nothing.")
+@click.option("--base", metavar="NAME", help="Begin with the files of this workspace; it stays as it is.")
+@click.option("--no-sync", is_flag=True, help="Do not save the workspace at the end.")
+@click.option(
+    "-f",
+    "--file",
+    "files",
+    metavar="FILE",
+    multiple=True,
+    callback=uploads.checked,
+    help="Put it into /uploads first. May be repeated.",
+)
 @click.option(
     "--env",
     "environment",
@@ -63,6 +80,14 @@ def run(ctx: click.Context, /, *, script: tuple[str, ...], **given: Any) -> int:
     stdin; any other single argument is the script itself. After --, the words are one command.
 
     \b
+    What becomes of its files:
+      (nothing)    gone at the end; fastest
+      -w NAME      there for the next run with -w NAME; gone 10 minutes after the last,
+                   unless the workspace was saved before
+      -w NAME -p   saved for good, every minute and at the end; the sandbox stays up
+      --base NAME  begins with the files of NAME; changes are kept only with -w
+
+    \b
     Ctrl-C stops the job; a second Ctrl-C leaves it running and returns.
 
     \b
@@ -75,12 +100,14 @@ def run(ctx: click.Context, /, *, script: tuple[str, ...], **given: Any) -> int:
       mags run --env TOKEN --timeout 10m deploy.sh
       mags run --memory 4g -- python3 -m pytest -q
       echo 'uname -a' | mags run -
+      mags run -w web -p 'pip install flask'
+      mags run --base web -f app.py 'python3 /uploads/app.py'
     """
     from mags.cli import watch
 
     text = script_text(script, ctx.meta.get(_COMMAND))
     submission = {
-        "name": given["name"],
+        **_kept(**given),
         "environment": dict(given["environment"]) or None,
         "memory_mb": given["memory"],
         "vcpus": given["cpus"],
@@ -90,15 +117,41 @@ def run(ctx: click.Context, /, *, script: tuple[str, ...], **given: Any) -> int:
     }
     client = connect()
     with watch.Interrupts() as interrupts:
+        if given["files"]:
+            submission["file_ids"] = watch.send_files(client, interrupts, given["files"])
         submitted = watch.submit(client, interrupts, text, submission)
         request_id = submitted["request_id"]
         if given["detach"]:
             click.echo(json.dumps(submitted) if given["as_json"] else request_id)
             if not given["as_json"]:
-                terminal.note(f"follow it with: mags logs -f {given['name'] or request_id}")
+                terminal.note(f"follow it with: mags logs -f {submission['name'] or request_id}")
             return 0
         job_watch = watch.Watch(client, request_id, interrupts)
         return job_watch.collect() if given["as_json"] else job_watch.stream()
+
+
+def _kept(
+    *,
+    workspace: str | None,
+    name: str | None,
+    persistent: bool,
+    ephemeral: bool,
+    base: str | None,
+    no_sync: bool,
+    **_others: Any,
+) -> dict[str, Any]:
+    """The options that say what becomes of the files, and the name that comes with them."""
+    if ephemeral and (workspace or persistent):
+        raise click.UsageError(
+            f"-e keeps nothing and {'-w' if workspace else '-p'} keeps something: leave one of them out."
+        )
+    return {
+        "name": name or workspace,
+        "workspace_id": workspace or (None if ephemeral else name),
+        "persistent": persistent,
+        "base_workspace_id": base,
+        "no_sync": no_sync,
+    }
 
 
 def script_text(arguments: tuple[str, ...], command: list[str] | None) -> str:

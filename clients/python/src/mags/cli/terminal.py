@@ -13,14 +13,26 @@ if TYPE_CHECKING:
 
 
 # Where the server's advice is for programs.
-REMEDIES = {"job_not_found": "`mags list` shows your jobs.", "unauthorized": "Run `mags login`."}
+REMEDIES = {
+    "job_not_found": "`mags list` shows your jobs.",
+    "unauthorized": "Run `mags login`.",
+    "version_damaged": "`mags workspace versions` shows the others.",
+    "version_not_found": "`mags workspace versions` shows which there are.",
+    "workspace_name_taken": "Choose another name; `mags workspace list` shows which are taken.",
+    "workspace_not_found": "`mags workspace list` shows your workspaces.",
+    "workspace_not_saved": "Run a job on it with -p, or `mags sync` one while it runs.",
+}
 
 
 def printable(text: object) -> str:
     """`text` with control, direction and other invisible characters written as escapes."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in str(text)
-    )
+    return "".join(char if char.isprintable() else _escaped(char) for char in str(text))
+
+
+def _escaped(char: str) -> str:
+    if "\udc80" <= char <= "\udcff":  # a byte of a file's name that is not UTF-8 (PEP 383)
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode("ascii")
 
 
 def note(text: str, *, err: bool = True) -> None:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from mags import wire
-from mags.cli import terminal
+from mags.cli import terminal, uploads
 from mags.cli.app import EXIT_FAILED, EXIT_INTERRUPTED
 from mags.cli.output import Output, OutputClosed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from types import FrameType, TracebackType
     from typing import Literal
 
@@ -97,6 +97,15 @@ class Interrupts:
     @property
     def exit_code(self) -> int:
         return 143 if self.signals[:1] == [signal.SIGTERM] else EXIT_INTERRUPTED
+
+
+def send_files(client: Mags, interrupts: Interrupts, paths: Sequence[str]) -> list[str]:
+    try:
+        with interrupts.waiting():
+            return uploads.send(client, paths)
+    except Interrupted:
+        terminal.note("interrupted while uploading: nothing was run")
+        raise
 
 
 def submit(client: Mags, interrupts: Interrupts, script: str, options: dict[str, Any]) -> Submitted:
