@@ -117,5 +117,6 @@ def receive(body: BufferedIOBase, length: int, content_type: str) -> dict[str, A
         "name": re.sub(rb"\\(.)", rb"\1", found[1]).decode(),
         "size": size,
         "sha256": digest.hexdigest(),
+        "created_at": MADE_AT,
         "expires_at": "2026-11-30T07:30:00.123Z",
     }

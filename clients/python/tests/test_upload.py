@@ -47,14 +47,16 @@ def test_file_arrives_as_it_is(server: FakeServer, client: Mags, tmp_path: Path,
     assert stored["sha256"] == hashlib.sha256(content).hexdigest()
 
 
-@pytest.mark.parametrize("name", ['quo"te', "back\\slash", "a;b=c", "percent%22", "x" * 255, ".hidden"])
+@pytest.mark.parametrize(
+    "name", ['quo"te', "back\\slash", "a;b=c", "percent%22", "x" * 255, ".hidden", "10.00\u202fAM.png"]
+)
 def test_name_arrives_as_it_is(server: FakeServer, client: Mags, name: str) -> None:
     client.upload_file(io.BytesIO(b"x"), name=name)
     assert only_file(server)["name"] == name
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".", "..", "a/b", "a\nb", "a\x00b", "\x1b[2J", "\udcff", "x" * 256, "\u202e"]
+    "name", ["", ".", "..", "a/b", "a\nb", "a\x00b", "\x1b[2J", "\udcff", "x" * 256, "\x85", "a\u2028b"]
 )
 def test_name_that_no_file_can_have_is_refused_here(server: FakeServer, client: Mags, name: str) -> None:
     with pytest.raises(MagsError, match="is no name for an upload") as caught:

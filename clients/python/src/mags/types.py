@@ -208,6 +208,7 @@ class File(TypedDict):
     name: str
     size: int
     sha256: str
+    created_at: str
     expires_at: str
 
 

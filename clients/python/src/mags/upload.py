@@ -6,6 +6,7 @@ Shared by both clients. Nothing here holds more than one piece of the file.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -107,12 +108,13 @@ def opened(
 
 
 def checked_name(name: str) -> str:
-    """`name`, refused when no file in a directory can have it or a terminal would suffer from it."""
+    """`name`, refused when no file can have it or when it has control characters."""
     try:
         length = len(name.encode())
     except UnicodeEncodeError:
         length = -1
-    is_good = 0 < length <= NAME_LIMIT_BYTES and name.isprintable() and "/" not in name
+    # Not str.isprintable: macOS puts a no-break space into the names of screenshots.
+    is_good = 0 < length <= NAME_LIMIT_BYTES and not re.search(r"[/\x00-\x1f\x7f-\x9f\u2028\u2029]", name)
     if not is_good or name in (".", ".."):
         raise MagsError(
             f"{name!r} is no name for an upload.",

@@ -32,7 +32,7 @@ def checked(_ctx: click.Context, _param: click.Parameter, paths: tuple[str, ...]
             words = "is no regular file. Pack a directory with tar." if is_there else "is not there."
             raise click.BadParameter(f"{terminal.printable(path)} {words}")
         if name in names:
-            raise click.BadParameter(f"Two files would be /uploads/{name}. Rename one.")
+            raise click.BadParameter(f"Two files would be /uploads/{terminal.printable(name)}. Rename one.")
         names.add(name)
     return paths
 
