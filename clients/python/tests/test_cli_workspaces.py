@@ -66,10 +66,12 @@ def test_show_is_a_card_or_json(mags: Command, web: FakeWorkspace) -> None:
 
 def test_show_says_when_nothing_was_saved(mags: Command, server: FakeServer) -> None:
     server.new_workspace("local")
-    card = mags("workspace", "show", "local").stdout.decode()
-    assert card.startswith("● not saved\n")
-    assert "durable" not in card
-    assert "stored" not in card
+    server.new_workspace("new").more = {"is_saved": True}  # persistent, but not synced once
+    for name, words in (("local", "● not saved\n"), ("new", "● not saved yet\n")):
+        card = mags("workspace", "show", name).stdout.decode()
+        assert card.startswith(words)
+        assert "durable" not in card
+        assert "stored" not in card
 
 
 @pytest.mark.parametrize("good", [1, None])

@@ -89,7 +89,9 @@ def state(found: Workspace) -> tuple[str, str]:
     """How safe the files are, in a word and the colour that it has everywhere."""
     if found.get("damaged"):
         return "damaged", "red"
-    return ("saved", "green") if found.get("is_saved") else ("not saved", "yellow")
+    if found.get("durable_at"):
+        return "saved", "green"
+    return "not saved yet" if found.get("is_saved") else "not saved", "yellow"
 
 
 def extent(found: Workspace) -> str:
