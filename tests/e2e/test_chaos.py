@@ -140,9 +140,10 @@ def problems_of(client: PatientClient, job_id: str, number: int, expected: Expec
 
 
 def told_of(stack: Any, job_id: str) -> str:
-    """What the agent's log says of a job that went wrong: its lines, and the ends of agents among them."""
+    """The agent's log from the first to the last word about a job that went wrong."""
     lines = stack.log("agent").splitlines()
-    return "\n".join(line for line in lines if job_id in line or "error" in line or "booted" in line)
+    about = [number for number, line in enumerate(lines) if job_id in line]
+    return "\n".join(lines[about[0] : about[-1] + 1]) if about else "the agent does not know the job"
 
 
 def killer(stack: Any, rng: random.Random, is_over: threading.Event, kills: list[str]) -> None:
