@@ -41,11 +41,12 @@ class BodyLimit:
     The server in front has received the body by then; core/daphne.py bounds what it keeps.
     """
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, limit: Callable[[str], int] = limit_bytes) -> None:
         self.app = app
+        self.limit = limit
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        limit = limit_bytes(scope["path"])
+        limit = self.limit(scope["path"])
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if not declared.isdigit() or int(declared) > limit:
             await _refuse(send, limit)

@@ -13,10 +13,13 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from core.asgi import Http, OnThreads
 from core.bodylimit import BodyLimit
 from core.daphne import bound
+from files.asgi import Uploads, accept_uploads
 from jobs.routing import websocket_urlpatterns
 
 bound()
+accept_uploads()
+http = OnThreads(Http())
 websockets = AuthMiddlewareStack(URLRouter(websocket_urlpatterns))  # type: ignore[no-untyped-call]
 application = ProtocolTypeRouter(  # type: ignore[no-untyped-call]
-    {"http": BodyLimit(OnThreads(Http())), "websocket": OnThreads(websockets)}
+    {"http": Uploads(http, others=BodyLimit(http)), "websocket": OnThreads(websockets)}
 )

@@ -16,12 +16,12 @@ env = Env(prefix="MAGS_")
 env.read_env(str(BASE_DIR / ".env"), recurse=False)
 
 
-def secret(name: str) -> str:
+def secret(name: str, *default: str) -> str:
     """A secret setting; `MAGS_<name>_FILE` names a file that holds it and wins."""
     path = env.str(f"{name}_FILE", None)
     if path:
         return Path(path).read_text(encoding="utf-8").strip()
-    return env.str(name)
+    return env.str(name, *default)
 
 
 DEBUG = env.bool("DEBUG", False)
@@ -56,6 +56,8 @@ INSTALLED_APPS = [
     "accounts",
     "hosts",
     "workspaces",
+    "files",
+    "sandboxes",
     "jobs",
     "dashboard",
 ]
@@ -126,6 +128,11 @@ CELERY_BEAT_SCHEDULE = {
     "forget old answers": {"task": "core.forget_old_answers", "schedule": 3600.0},
     "sweep hosts": {"task": "jobs.sweep_hosts", "schedule": 5.0, "options": {"expires": 10}},
     "expire logs": {"task": "jobs.expire_logs", "schedule": 3600.0},
+    "complete commit records": {"task": "workspaces.complete_records", "schedule": 30.0},
+    "expire local workspaces": {"task": "workspaces.expire_local", "schedule": 60.0},
+    "expire versions": {"task": "workspaces.expire_versions", "schedule": 600.0},
+    "collect objects": {"task": "workspaces.collect", "schedule": 3600.0, "options": {"expires": 3600}},
+    "expire files": {"task": "files.expire", "schedule": 3600.0},
 }
 
 # --- People -----------------------------------------------------------------------------------
@@ -220,6 +227,23 @@ LOGIN_ATTEMPTS_PER_MINUTE = env.int("LOGIN_ATTEMPTS_PER_MINUTE", 10)
 WAIT_LIMIT_S = 60
 LOG_RETENTION_DAYS = env.int("LOG_RETENTION_DAYS", 30)
 IDEMPOTENCY_TTL_HOURS = env.int("IDEMPOTENCY_TTL_HOURS", 24)
+
+# --- Object store: workspaces and uploads (any S3; keys without it are empty) ----------------
+S3_ENDPOINT = env.str("S3_ENDPOINT", "http://127.0.0.1:8333")
+S3_HOST_ENDPOINT = env.str("S3_HOST_ENDPOINT", S3_ENDPOINT)  # as hosts reach it
+S3_BUCKET = env.str("S3_BUCKET", "mags")
+S3_REGION = env.str("S3_REGION", "us-east-1")
+S3_ACCESS_KEY = secret("S3_ACCESS_KEY", "")
+S3_SECRET_KEY = secret("S3_SECRET_KEY", "")
+
+# --- Workspaces and uploads -------------------------------------------------------------------
+LOCAL_WORKSPACE_MINUTES = env.int("LOCAL_WORKSPACE_MINUTES", 10)  # unsaved ones go that long after use
+VERSIONS_KEPT = env.int("VERSIONS_KEPT", 20)  # of each workspace, and ...
+VERSIONS_KEPT_DAYS = env.int("VERSIONS_KEPT_DAYS", 30)  # ... all that are younger
+# Longer than any sync takes from its first put to its commit.
+COLLECT_GRACE_HOURS = env.int("COLLECT_GRACE_HOURS", 24)
+FILE_LIMIT_MB = env.int("FILE_LIMIT_MB", 512)
+FILE_TTL_DAYS = env.int("FILE_TTL_DAYS", 7)
 
 # --- Hosts ------------------------------------------------------------------------------------
 HEARTBEAT_S = env.int("HEARTBEAT_S", 5)

@@ -8,6 +8,8 @@ admin.site.index_title = "What is stored"
 
 api: list[URLPattern | URLResolver] = [
     path("", include("accounts.api.urls")),
+    path("", include("workspaces.api.urls")),
+    path("", include("files.api.urls")),
     path("", include("jobs.api.urls")),
 ]
 
@@ -16,6 +18,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include((api, "v1"))),
     path("api/v2/", include((api, "v2"))),
     path("api/host/v1/", include("hosts.api.urls")),
+    path("api/host/v1/", include("sandboxes.hostapi.urls")),
     path("api/host/v1/", include("jobs.hostapi.urls")),
     path("admin/", admin.site.urls),
     path("", include("dashboard.urls")),

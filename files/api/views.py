@@ -1,0 +1,113 @@
+"""The public API of uploads (WIRE.md section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.http import HttpResponseBase, StreamingHttpResponse
+from django.utils.http import content_disposition_header
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.models import User
+from core.api.pagination import PAGE_PARAMETERS, paginated
+from core.api.views import WaitingView
+from core.errors import Invalid
+from files import selectors
+from files.api import examples, outputs
+from files.api.parsers import FormParser, Received
+from files.errors import FileNotFound
+from files.models import Upload
+from files.services import upload_create, upload_delete
+from files.wire import file_object
+from workspaces import keys, objectstore
+
+
+class FilesView(APIView):
+    parser_classes = (FormParser,)
+
+    @extend_schema(
+        operation_id="file_upload",
+        request={"multipart/form-data": outputs.FileInput},
+        responses={201: outputs.FileOutput},
+        examples=examples.UPLOAD,
+    )
+    def post(self, request: Request) -> Response:
+        """Upload a file: the part `file` of a form. Jobs name it by its id."""
+        received = request.FILES.get("file")
+        if not isinstance(received, Received):
+            raise Invalid("The form has no file in its part `file`.", fields={"file": "is required"})
+        upload = upload_create(_actor(request), received.name, received.body)
+        return Response(file_object(upload), status=201)
+
+    @extend_schema(
+        operation_id="file_list",
+        parameters=PAGE_PARAMETERS,
+        responses=outputs.FileListOutput,
+        examples=examples.LIST,
+    )
+    def get(self, request: Request) -> Response:
+        """Your files that have not expired, newest first."""
+        return Response(
+            paginated(request, "files", selectors.upload_list(_actor(request)), outputs.FileOutput)
+        )
+
+
+class FileView(APIView):
+    @extend_schema(operation_id="file_get", responses=outputs.FileOutput, examples=examples.FILE)
+    def get(self, request: Request, file_id: str) -> Response:
+        """What is known of one file."""
+        return Response(file_object(selectors.upload_get(_actor(request), file_id)))
+
+    @extend_schema(operation_id="file_delete", responses={204: None})
+    def delete(self, request: Request, file_id: str) -> Response:
+        """Remove a file now."""
+        upload_delete(selectors.upload_get(_actor(request), file_id))
+        return Response(status=204)
+
+
+class FileContentView(WaitingView):
+    @extend_schema(
+        operation_id="file_content", responses={(200, "application/octet-stream"): OpenApiTypes.BINARY}
+    )
+    def get(self, request: Request, file_id: str) -> HttpResponseBase:
+        """The bytes of one file."""
+        upload = selectors.upload_get(_actor(request), file_id)
+        body = objectstore.stream(keys.file_key(upload.owner_id, upload.pk))
+        if body is None:
+            raise FileNotFound
+        return StreamingHttpResponse(_pieces(body), headers=_headers(upload))
+
+
+def _headers(upload: Upload) -> dict[str, str]:
+    """What somebody uploaded is never shown by a browser as a page of ours."""
+    return {
+        "Content-Type": "application/octet-stream",
+        "Content-Length": str(upload.size_bytes),
+        "Content-Disposition": content_disposition_header(True, upload.name) or "attachment",
+    }
+
+
+async def _pieces(body: Any) -> AsyncIterator[bytes]:
+    """One piece at a time in memory, each read on a thread."""
+    pieces = objectstore.chunks(body)
+    try:
+        while piece := await sync_to_async(_next)(pieces):
+            yield piece
+    finally:
+        body.close()
+
+
+def _next(pieces: Iterator[bytes]) -> bytes:
+    return next(pieces, b"")
+
+
+def _actor(request: Request) -> User:
+    actor = request.user
+    assert isinstance(actor, User)  # noqa: S101 - IsAuthenticated has made sure; for the type checker
+    return actor

@@ -1,0 +1,19 @@
+"""The wire form of uploads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from files.models import Upload
+from workspaces.wire import stamp
+
+
+def file_object(upload: Upload) -> dict[str, Any]:
+    return {
+        "file_id": str(upload.pk),
+        "name": upload.name,
+        "size": upload.size_bytes,
+        "sha256": upload.sha256,
+        "created_at": stamp(upload.created_at),
+        "expires_at": stamp(upload.expires_at),
+    }

@@ -1,0 +1,101 @@
+"""The part of the host API that is about a sandbox's data (docs/reference/host-api.md)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from core.api.body import error_body
+from hosts.api.authentication import HostAuthentication, IsHost
+from hosts.models import Host
+from sandboxes.hostapi.messages import ObjectsRequest, objects_of, version_of
+from sandboxes.models import Sandbox
+from sandboxes.selectors import sandbox_of_host
+from sandboxes.services import sandbox_commit, sandbox_hold
+from workspaces import keys, objectstore
+from workspaces.errors import MissingObjects, StaleHold
+from workspaces.limits import SIGNED_FOR_S
+from workspaces.records import time_of, unix_ms
+from workspaces.selectors import objects_known, workspace_held
+from workspaces.services import Commit
+from workspaces.states import VersionReason
+
+
+class HostView(APIView):
+    """A call of an enrolled host."""
+
+    authentication_classes = (HostAuthentication,)
+    permission_classes = (IsHost,)
+    throttle_classes = ()
+
+
+@extend_schema(exclude=True)
+class ObjectsView(HostView):
+    def post(self, request: Request) -> Response:
+        wanted = objects_of(request._request.body)
+        sandbox = sandbox_of_host(_host(request), wanted.boot_epoch, wanted.sandbox_id, wanted.epoch)
+        return Response(
+            {"get": _get(sandbox, wanted), "put": _put(sandbox, wanted), "expires_s": SIGNED_FOR_S}
+        )
+
+
+@extend_schema(exclude=True)
+class VersionsView(HostView):
+    def post(self, request: Request) -> Response:
+        said = version_of(request._request.body)
+        host = _host(request)
+        sandbox = sandbox_of_host(host, said.boot_epoch, said.sandbox_id, said.epoch)
+        commit = Commit(
+            manifest=said.manifest, parent=said.parent, reason=VersionReason(said.reason),
+            made_at=time_of(said.made_at), tree_bytes=said.tree_bytes,
+        )  # fmt: skip
+        try:
+            version = sandbox_commit(sandbox, host, said.boot_epoch, commit, sync=said.sync)
+        except MissingObjects as error:
+            return Response(error_body(error) | {"missing": error.missing}, status=error.status)
+        assert version.durable_at is not None  # noqa: S101 - nothing else is answered; for the type checker
+        return Response(
+            {
+                "version": version.number,
+                "manifest": version.manifest,
+                "sha256": version.manifest,
+                "bytes": version.stored_bytes,
+                "durable_at": unix_ms(version.durable_at),
+            }
+        )
+
+
+def _get(sandbox: Sandbox, wanted: ObjectsRequest) -> dict[str, str]:
+    """Objects of the sandbox's owner. What the owner does not have is looked for among the images,
+    which every host may read."""
+    if not wanted.get:
+        return {}
+    own = objects_known(sandbox.owner_id, wanted.get)
+    tenant = keys.tenant(sandbox.owner_id)
+    return {
+        name: objectstore.sign_get(keys.object_key(tenant if name in own else keys.IMAGES, name))
+        for name in wanted.get
+    }
+
+
+def _put(sandbox: Sandbox, wanted: ObjectsRequest) -> dict[str, dict[str, Any]]:
+    if not wanted.put:
+        return {}
+    if not workspace_held(sandbox_hold(sandbox)):
+        raise StaleHold
+    tenant = keys.tenant(sandbox.owner_id)
+    answer = {}
+    for name, size_bytes in wanted.put:
+        signed = objectstore.sign_put(keys.object_key(tenant, name), name, size_bytes)
+        answer[name] = {"url": signed.url, "headers": signed.headers}
+    return answer
+
+
+def _host(request: Request) -> Host:
+    host = request.auth
+    assert isinstance(host, Host)  # noqa: S101 - IsHost has made sure; for the type checker
+    return host

@@ -1,0 +1,112 @@
+"""The public API of workspaces (WIRE.md section 2)."""
+
+from __future__ import annotations
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.models import User
+from core.api.pagination import PAGE_PARAMETERS, paginated
+from workspaces import selectors
+from workspaces.api import examples, inputs, outputs
+from workspaces.services import version_restore, workspace_delete, workspace_fork, workspace_resize
+from workspaces.wire import version_object, workspace_object
+
+
+class WorkspacesView(APIView):
+    @extend_schema(
+        operation_id="workspace_list",
+        parameters=PAGE_PARAMETERS,
+        responses=outputs.WorkspaceListOutput,
+        examples=examples.LIST,
+    )
+    def get(self, request: Request) -> Response:
+        """Your workspaces, newest first."""
+        workspaces = selectors.workspace_list(_actor(request))
+        return Response(paginated(request, "workspaces", workspaces, outputs.WorkspaceOutput))
+
+
+class WorkspaceView(APIView):
+    @extend_schema(
+        operation_id="workspace_get", responses=outputs.WorkspaceOutput, examples=examples.WORKSPACE
+    )
+    def get(self, request: Request, name: str) -> Response:
+        """One workspace, by name."""
+        return Response(workspace_object(selectors.workspace_get(_actor(request), name)))
+
+    @extend_schema(
+        operation_id="workspace_update",
+        request=inputs.WorkspacePatchInput,
+        responses=outputs.WorkspaceOutput,
+        examples=examples.PATCH,
+    )
+    def patch(self, request: Request, name: str) -> Response:
+        """Change how much a workspace may hold."""
+        workspace = selectors.workspace_get(_actor(request), name)
+        form = inputs.WorkspacePatchInput(data=request.data)
+        form.is_valid(raise_exception=True)
+        workspace_resize(workspace, form.validated_data["disk_gb"])
+        return Response(workspace_object(workspace))
+
+    @extend_schema(operation_id="workspace_delete", responses={204: None})
+    def delete(self, request: Request, name: str) -> Response:
+        """Delete a workspace and all of its versions. Not while a job uses it; forks stay."""
+        workspace_delete(selectors.workspace_get(_actor(request), name))
+        return Response(status=204)
+
+
+class VersionsView(APIView):
+    @extend_schema(
+        operation_id="workspace_versions",
+        parameters=PAGE_PARAMETERS,
+        responses=outputs.VersionListOutput,
+        examples=examples.VERSIONS,
+    )
+    def get(self, request: Request, name: str) -> Response:
+        """What a workspace can be restored to, newest first."""
+        workspace = selectors.workspace_get(_actor(request), name)
+        versions = selectors.version_list(workspace).select_related("workspace")
+        return Response(paginated(request, "versions", versions, outputs.VersionOutput))
+
+
+class RestoreView(APIView):
+    @extend_schema(
+        operation_id="workspace_restore",
+        request=inputs.RestoreInput,
+        responses=outputs.VersionOutput,
+        examples=examples.RESTORE,
+    )
+    def post(self, request: Request, name: str) -> Response:
+        """Make an older version the newest one again, as a new version: nothing is overwritten. Not
+        while a job uses the workspace."""
+        workspace = selectors.workspace_get(_actor(request), name)
+        form = inputs.RestoreInput(data=request.data)
+        form.is_valid(raise_exception=True)
+        version = version_restore(workspace, form.validated_data["version"])
+        return Response(version_object(version))
+
+
+class ForkView(APIView):
+    @extend_schema(
+        operation_id="workspace_fork",
+        request=inputs.ForkInput,
+        responses={201: outputs.WorkspaceOutput},
+        examples=examples.FORK,
+    )
+    def post(self, request: Request, name: str) -> Response:
+        """A new workspace that begins as this one is (or was). Nothing is copied."""
+        actor = _actor(request)
+        source = selectors.workspace_get(actor, name)
+        form = inputs.ForkInput(data=request.data)
+        form.is_valid(raise_exception=True)
+        wanted = form.validated_data
+        workspace_fork(actor, source, wanted["name"], number=wanted.get("version"))
+        return Response(workspace_object(selectors.workspace_get(actor, wanted["name"])), status=201)
+
+
+def _actor(request: Request) -> User:
+    actor = request.user
+    assert isinstance(actor, User)  # noqa: S101 - IsAuthenticated has made sure; for the type checker
+    return actor

@@ -1,0 +1,91 @@
+"""What can go wrong with workspaces, in words for people and slugs for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from core.errors import Conflict, Invalid, MagsError, NotFound, Unavailable
+
+
+class ObjectStoreUnavailable(Unavailable):
+    code = "object_store_unavailable"
+    default_message = "The object store does not answer."
+    default_remediation = "Try again in a few seconds; nothing that was saved is lost."
+
+
+class ObjectStoreRefused(MagsError):
+    """The store answered and will answer the same again: keys, bucket or request are wrong."""
+
+    code = "object_store_refused"
+    status = 500
+    default_message = "The object store refuses this server."
+    default_remediation = "An administrator must check MAGS_S3_* and that the bucket exists."
+
+
+class WorkspaceNotFound(NotFound):
+    code = "workspace_not_found"
+    default_message = "There is no such workspace."
+    default_remediation = "Check the name; `GET /api/v1/mags-workspaces` lists your workspaces."
+
+
+class VersionNotFound(NotFound):
+    code = "version_not_found"
+    default_message = "The workspace has no such version."
+    default_remediation = "`GET /api/v1/mags-workspaces/{name}/versions` lists its versions."
+
+
+class WorkspaceInUse(Conflict):
+    code = "workspace_in_use"
+    default_message = "The workspace is already in use."  # published clients look for these words
+    default_remediation = "Stop the job that uses it, or wait for its end."
+    default_retryable = True
+
+
+class WorkspaceNameTaken(Conflict):
+    code = "workspace_name_taken"
+    default_message = "A workspace with this name exists already."
+    default_remediation = "Choose another name, or delete that workspace."
+
+
+class NotSaved(Conflict):
+    code = "workspace_not_saved"
+    default_message = "The workspace has no version yet."
+    default_remediation = "Sync a job that runs on it, or run one with `persistent`."
+
+
+class VersionDamaged(Conflict):
+    code = "version_damaged"
+    default_message = "Data of this version is missing or changed in the object store."
+    default_remediation = "Choose a version that is not marked as damaged."
+
+
+class StaleHold(Conflict):
+    """The sandbox does not hold the workspace, or no longer with this epoch."""
+
+    code = "stale_lease"
+    default_message = "This sandbox does not hold the workspace with this epoch."
+    default_remediation = "Stop the sandbox; another one may hold the workspace."
+
+
+class HeadMoved(Conflict):
+    code = "head_moved"
+    default_message = "The workspace's newest version is not the one that this one follows."
+    default_remediation = "Keep the data, and look at the workspace's versions."
+
+
+class MissingObjects(Conflict):
+    """The commit names objects that are not (or not reliably) in the bucket: `missing`, to be put."""
+
+    code = "missing_objects"
+    default_message = "Objects of this version are not in the object store."
+    default_remediation = "Put the objects named in `missing` (again), then commit again."
+    default_retryable = True
+
+    def __init__(self, missing: Iterable[str]) -> None:
+        self.missing = sorted(missing)
+        super().__init__()
+
+
+class BadManifest(Invalid):
+    code = "bad_manifest"
+    default_remediation = "This is a mistake in the host agent: keep the data and report it."

@@ -1,0 +1,107 @@
+"""Every read of workspaces. For people the actor comes first and sees nobody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
+
+from accounts.models import User
+from workspaces.errors import VersionNotFound, WorkspaceNotFound
+from workspaces.limits import NAME
+from workspaces.models import StoredObject, Version, Workspace
+
+LIVE = Q(deleted_at__isnull=True)
+
+
+def workspace_get(actor: User, name: str) -> Workspace:
+    """The actor's workspace of this name. Raises WorkspaceNotFound alike for what is missing and for
+    what is somebody else's."""
+    found = _workspaces(actor).filter(name=name).first() if NAME.fullmatch(name) else None
+    if found is None:
+        raise WorkspaceNotFound
+    return found
+
+
+def workspace_list(actor: User) -> QuerySet[Workspace]:
+    """The actor's workspaces, newest first."""
+    return _workspaces(actor).order_by("-created_at", "-pk")
+
+
+def version_list(workspace: Workspace) -> QuerySet[Version]:
+    """What the workspace can be restored to, newest first."""
+    return workspace.versions.filter(expired_at__isnull=True).order_by("-number")
+
+
+def version_get(workspace: Workspace, number: int) -> Version:
+    """Raises VersionNotFound for what never was and for what has expired."""
+    found = version_list(workspace).filter(number=number).first()
+    if found is None:
+        raise VersionNotFound
+    return found
+
+
+def chain(version_id: int) -> list[Version]:
+    """The versions whose streams make this one, the full one first."""
+    found = []
+    step: int | None = version_id
+    while step is not None:
+        version = Version.objects.get(pk=step)
+        found.append(version)
+        step = version.parent_id
+    return found[::-1]
+
+
+def is_sound(version: Version) -> bool:
+    """Nothing that the version needs is known to be damaged."""
+    return not any(part.damaged_at for part in chain(version.pk))
+
+
+def last_good(workspace: Workspace) -> Version | None:
+    """The newest version that can be restored."""
+    return next((version for version in version_list(workspace) if is_sound(version)), None)
+
+
+def objects_known(owner_id: int, names: Iterable[str]) -> set[str]:
+    """Which of these objects the tenant has, as far as the database knows."""
+    known = StoredObject.objects.filter(owner_id=owner_id, sha256__in=list(names), collected_at__isnull=True)
+    return set(known.values_list("sha256", flat=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The right of one sandbox to write one workspace."""
+
+    workspace_id: UUID
+    sandbox_id: str
+    epoch: int
+
+
+def workspace_held(hold: Hold) -> Workspace | None:
+    """The workspace, while the hold lasts."""
+    held = Workspace.objects.filter(LIVE, pk=hold.workspace_id, holder=hold.sandbox_id, epoch=hold.epoch)
+    return held.first()
+
+
+def _workspaces(actor: User) -> QuerySet[Workspace]:
+    """Workspaces with what their wire form needs."""
+    offered = Q(versions__expired_at__isnull=True)
+    last_durable = (
+        Version.objects.filter(workspace=OuterRef("pk"))
+        .order_by()
+        .values("workspace")
+        .annotate(at=Max("durable_at"))
+        .values("at")
+    )
+    return (
+        Workspace.objects.filter(LIVE, owner=actor)
+        .select_related("head", "host")
+        .annotate(
+            versions_count=Count("versions", filter=offered),
+            stored_bytes=Coalesce(Sum("versions__stored_bytes"), 0),
+            durable_at=Subquery(last_durable),
+        )
+    )

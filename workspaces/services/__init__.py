@@ -1,0 +1,52 @@
+"""Every write to workspaces, versions and objects."""
+
+from workspaces.selectors import Hold
+from workspaces.services.collect import Collected, objects_collect
+from workspaces.services.commit import Commit, version_commit
+from workspaces.services.damage import version_damage, version_heal, workspace_damage
+from workspaces.services.expire import versions_expire, versions_prune
+from workspaces.services.fsck import Checked, Finding, workspaces_check
+from workspaces.services.hold import (
+    workspace_create,
+    workspace_place,
+    workspace_release,
+    workspace_take,
+)
+from workspaces.services.lifecycle import (
+    version_restore,
+    workspace_delete,
+    workspace_fork,
+    workspace_resize,
+    workspaces_expire_local,
+)
+from workspaces.services.rebuild import Rebuilt, workspaces_rebuild
+from workspaces.services.records import record_complete, records_complete
+
+__all__ = [
+    "Checked",
+    "Collected",
+    "Commit",
+    "Finding",
+    "Hold",
+    "Rebuilt",
+    "objects_collect",
+    "record_complete",
+    "records_complete",
+    "version_commit",
+    "version_damage",
+    "version_heal",
+    "version_restore",
+    "versions_expire",
+    "versions_prune",
+    "workspace_create",
+    "workspace_damage",
+    "workspace_delete",
+    "workspace_fork",
+    "workspace_place",
+    "workspace_release",
+    "workspace_resize",
+    "workspace_take",
+    "workspaces_check",
+    "workspaces_expire_local",
+    "workspaces_rebuild",
+]

@@ -1,0 +1,87 @@
+"""Who may write a workspace: at most one sandbox at a time.
+
+A hold is taken and given back by guarded updates. Its epoch goes into the condition of every commit,
+so a sandbox that lost its hold publishes nothing, whatever it still believes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from accounts.models import User
+from hosts.models import Host
+from workspaces.errors import WorkspaceInUse, WorkspaceNameTaken
+from workspaces.models import Workspace
+from workspaces.selectors import LIVE, Hold
+from workspaces.services.share import version_share
+
+
+def workspace_take(
+    owner: User,
+    name: str,
+    sandbox_id: str,
+    *,
+    is_saved: bool,
+    disk_gb: int,
+    image: str = "standard",
+    fork_of: Workspace | None = None,
+    host: Host | None = None,
+) -> Workspace:
+    """Give the owner's workspace of this name to a sandbox; make it first where there is none, as a
+    fork of `fork_of` where that is given. One that exists is taken as it is.
+
+    Raises WorkspaceInUse where somebody holds it. `is_saved` only ever turns on.
+    """
+    with transaction.atomic():
+        workspace = _find_or_make(owner, name, disk_gb=disk_gb, image=image, fork_of=fork_of)
+        changes: dict[str, Any] = {"is_saved": True} if is_saved else {}
+        if host is not None:
+            changes["host"] = host
+        free = Workspace.objects.filter(LIVE, pk=workspace.pk, holder="")
+        if not free.update(holder=sandbox_id, epoch=F("epoch") + 1, used_at=timezone.now(), **changes):
+            raise WorkspaceInUse(f"The workspace {name} is already in use.")
+        workspace.refresh_from_db()
+        return workspace
+
+
+def workspace_release(hold: Hold) -> bool:
+    """Give the workspace back. False: this hold had ended already."""
+    held = Workspace.objects.filter(pk=hold.workspace_id, holder=hold.sandbox_id, epoch=hold.epoch)
+    return bool(held.update(holder="", used_at=timezone.now()))
+
+
+def workspace_place(hold: Hold, host: Host) -> bool:
+    """Note where the newest local data lies from now on."""
+    held = Workspace.objects.filter(pk=hold.workspace_id, holder=hold.sandbox_id, epoch=hold.epoch)
+    return bool(held.update(host=host))
+
+
+def workspace_create(
+    owner: User, name: str, *, disk_gb: int, image: str = "standard", fork_of: Workspace | None = None
+) -> Workspace:
+    """A new workspace, empty or with the head of another one. Raises WorkspaceNameTaken."""
+    try:
+        with transaction.atomic():
+            workspace = Workspace.objects.create(owner=owner, name=name, disk_gb=disk_gb, image=image)
+    except IntegrityError as error:
+        raise WorkspaceNameTaken from error
+    if fork_of is not None and fork_of.head is not None:
+        version_share(fork_of.head, workspace)
+    return workspace
+
+
+def _find_or_make(
+    owner: User, name: str, *, disk_gb: int, image: str, fork_of: Workspace | None
+) -> Workspace:
+    found = Workspace.objects.filter(LIVE, owner=owner, name=name)
+    workspace = found.first()
+    if workspace is not None:
+        return workspace
+    try:
+        return workspace_create(owner, name, disk_gb=disk_gb, image=image, fork_of=fork_of)
+    except WorkspaceNameTaken:  # made by somebody else at the same moment
+        return found.get()

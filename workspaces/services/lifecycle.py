@@ -1,0 +1,76 @@
+"""What people do to their workspaces."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import User
+from workspaces import selectors
+from workspaces.errors import NotSaved, VersionDamaged, WorkspaceInUse, WorkspaceNotFound
+from workspaces.models import Version, Workspace
+from workspaces.selectors import LIVE
+from workspaces.services.damage import damage_refresh
+from workspaces.services.hold import workspace_create
+from workspaces.services.records import record_complete
+from workspaces.services.share import version_share
+
+EXPIRE_LIMIT = 1000  # workspaces of one run
+
+
+def version_restore(workspace: Workspace, number: int) -> Version:
+    """Make an older version the newest one again; nothing is overwritten. Not while it is held."""
+    version = selectors.version_get(workspace, number)
+    if not selectors.is_sound(version):
+        raise VersionDamaged
+    made = record_complete(version_share(version, workspace))
+    damage_refresh(workspace)
+    return made
+
+
+def workspace_fork(actor: User, source: Workspace, name: str, *, number: int | None = None) -> Workspace:
+    """A new workspace that begins with a version of `source`, its newest one by default."""
+    version = source.head if number is None else selectors.version_get(source, number)
+    if version is None:
+        raise NotSaved
+    if not selectors.is_sound(version):
+        raise VersionDamaged
+    with transaction.atomic():
+        fork = workspace_create(actor, name, disk_gb=source.disk_gb, image=source.image)
+        shared = version_share(version, fork)
+    record_complete(shared)
+    return fork
+
+
+def workspace_resize(workspace: Workspace, disk_gb: int) -> None:
+    """Change how much the workspace may hold. Who runs on it has to tell the host."""
+    if not Workspace.objects.filter(LIVE, pk=workspace.pk).update(disk_gb=disk_gb):
+        raise WorkspaceNotFound
+    workspace.disk_gb = disk_gb
+
+
+def workspace_delete(workspace: Workspace) -> None:
+    """Delete a workspace that nobody holds. The collector removes what nobody else needs of it."""
+    now = timezone.now()
+    with transaction.atomic():
+        free = Workspace.objects.filter(LIVE, pk=workspace.pk, holder="")
+        if not free.update(deleted_at=now, head=None):
+            if Workspace.objects.filter(LIVE, pk=workspace.pk).exists():
+                raise WorkspaceInUse(f"The workspace {workspace.name} is already in use.")
+            raise WorkspaceNotFound
+        Version.objects.filter(workspace_id=workspace.pk, expired_at__isnull=True).update(expired_at=now)
+
+
+def workspaces_expire_local() -> list[Workspace]:
+    """Delete local workspaces that nobody used for a while. The caller tells their hosts."""
+    before = timezone.now() - timedelta(minutes=settings.LOCAL_WORKSPACE_MINUTES)
+    idle = Workspace.objects.filter(LIVE, is_saved=False, holder="", used_at__lt=before)
+    gone = []
+    for workspace in idle.order_by("used_at")[:EXPIRE_LIMIT]:
+        still = idle.filter(pk=workspace.pk)  # not if somebody took it meanwhile
+        if still.update(deleted_at=timezone.now(), head=None):
+            gone.append(workspace)
+    return gone

@@ -1,0 +1,76 @@
+"""The wire form of workspaces and versions (WIRE.md section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from workspaces import hooks, selectors
+from workspaces.models import Version, Workspace
+
+
+def workspace_objects(workspaces: Iterable[Workspace]) -> list[dict[str, Any]]:
+    """Workspaces as `selectors` reads them for people."""
+    found = list(workspaces)
+    jobs = hooks.active_jobs([workspace.pk for workspace in found])
+    return [_object(workspace, jobs.get(workspace.pk)) for workspace in found]
+
+
+def workspace_object(workspace: Workspace) -> dict[str, Any]:
+    return workspace_objects([workspace])[0]
+
+
+def version_object(version: Version) -> dict[str, Any]:
+    """A version read with its workspace."""
+    return {
+        "version": version.number,
+        "sha256": version.manifest,
+        "is_head": version.pk == version.workspace.head_id,
+        "reason": version.reason,
+        "size_bytes": version.tree_bytes,
+        "stored_bytes": version.stored_bytes,
+        "made_at": stamp(version.made_at),
+        "durable_at": stamp(version.durable_at),
+        "is_damaged": version.damaged_at is not None,
+    }
+
+
+def stamp(at: datetime | None) -> str | None:
+    """RFC 3339 in UTC, in milliseconds."""
+    if at is None:
+        return None
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _object(workspace: Workspace, job: str | None) -> dict[str, Any]:
+    head = workspace.head
+    return {
+        "id": str(workspace.pk),
+        "workspace_id": workspace.name,
+        "name": workspace.name,
+        "size_bytes": head.tree_bytes if head else None,
+        "stored_bytes": workspace.stored_bytes,  # type: ignore[attr-defined]  # an annotation
+        "version": head.number if head else None,
+        "versions": workspace.versions_count,  # type: ignore[attr-defined]
+        "durable_at": stamp(workspace.durable_at),  # type: ignore[attr-defined]
+        "disk_gb": workspace.disk_gb,
+        "image": workspace.image,
+        "is_saved": workspace.is_saved,
+        "damaged": _damage(workspace),
+        "host": workspace.host.name if workspace.host else None,
+        "active_job": job,
+        "created_at": stamp(workspace.created_at),
+        "used_at": stamp(workspace.used_at),
+    }
+
+
+def _damage(workspace: Workspace) -> dict[str, Any] | None:
+    if workspace.damaged_at is None:
+        return None
+    good = selectors.last_good(workspace)
+    return {
+        "message": workspace.damage,
+        "at": stamp(workspace.damaged_at),
+        "last_good_version": good.number if good else None,
+    }
