@@ -7,7 +7,11 @@ from uuid import UUID
 
 from django.db.models import ExpressionWrapper, F, FloatField, QuerySet
 
+from core.prepared import Param, Prepared
 from hosts.models import HAS_ROOM, Host
+
+_BY_KEY_DIGEST = Prepared(lambda: Host.objects.filter(key_digest=Param("digest"), revoked_at__isnull=True))
+_BY_ID = Prepared(lambda: Host.objects.filter(pk=Param("host_id", Host._meta.pk)))
 
 
 def hosts_candidates(memory_mb: int) -> QuerySet[Host]:
@@ -33,11 +37,14 @@ def hosts_silent(since: datetime) -> QuerySet[Host]:
 
 
 def host_by_key_digest(digest: str) -> Host | None:
-    return Host.objects.filter(key_digest=digest, revoked_at__isnull=True).first()
+    return _BY_KEY_DIGEST.first(digest=digest)
 
 
 def host_get(host_id: UUID) -> Host:
-    return Host.objects.get(pk=host_id)
+    host = _BY_ID.first(host_id=host_id)
+    if host is None:
+        raise Host.DoesNotExist
+    return host
 
 
 def host_list() -> QuerySet[Host]:

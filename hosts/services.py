@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, QuerySet
+from django.db.models import DateTimeField, F, IntegerField, QuerySet
 from django.utils import timezone
 
+from core.prepared import Param, Prepared, PreparedUpdate
 from hosts.errors import BadEnrolmentToken, BadHostKey, HostNameTaken, NoSuchHost, StaleBoot
 from hosts.models import EnrolmentToken, Host
 
@@ -114,7 +115,7 @@ def host_heartbeat(host_id: UUID, boot_epoch: int, *, capacity: Capacity, is_age
 
 def host_touch(host_id: UUID, boot_epoch: int) -> None:
     """The host was heard of. Refuses older lives of its agent."""
-    if not _current(host_id, boot_epoch).update(is_online=True, last_seen_at=timezone.now()):
+    if not _TOUCH(host_id=host_id, boot_epoch=boot_epoch, now=timezone.now()):
         raise StaleBoot
 
 
@@ -132,31 +133,19 @@ def host_offline(host_id: UUID, *, silent_since: datetime) -> bool:
 
 def host_revision_next(host_id: UUID) -> int:
     """Count up what the agent polls by. Call it in the transaction that makes the change."""
-    Host.objects.filter(pk=host_id).update(revision=F("revision") + 1)
-    return Host.objects.values_list("revision", flat=True).get(pk=host_id)
+    _COUNT_UP(host_id=host_id)
+    (host,) = _REVISION.all(host_id=host_id)
+    return host.revision
 
 
 def host_take_room(host_id: UUID, memory_mb: int) -> bool:
     """Take the room of one sandbox if the host still takes work and has it."""
-    free = Host.objects.filter(
-        pk=host_id,
-        is_online=True,
-        is_draining=False,
-        is_agent_draining=False,
-        revoked_at__isnull=True,
-        used_sandboxes__lt=F("capacity_sandboxes"),
-        used_memory_mb__lte=F("capacity_memory_mb") - memory_mb,
-    )
-    taken = free.update(
-        used_sandboxes=F("used_sandboxes") + 1, used_memory_mb=F("used_memory_mb") + memory_mb
-    )
-    return bool(taken)
+    return bool(_TAKE_ROOM(host_id=host_id, memory_mb=memory_mb))
 
 
 def host_give_room(host_id: UUID, memory_mb: int) -> None:
     """Give back what `host_take_room` took, once, with the end of the lease."""
-    held = Host.objects.filter(pk=host_id, used_sandboxes__gte=1, used_memory_mb__gte=memory_mb)
-    held.update(used_sandboxes=F("used_sandboxes") - 1, used_memory_mb=F("used_memory_mb") - memory_mb)
+    _GIVE_ROOM(host_id=host_id, memory_mb=memory_mb)
 
 
 def host_drain(name: str, *, is_draining: bool) -> None:
@@ -173,3 +162,32 @@ def host_revoke(name: str) -> None:
 
 def _current(host_id: UUID, boot_epoch: int) -> QuerySet[Host]:
     return Host.objects.filter(pk=host_id, boot_epoch=boot_epoch, revoked_at__isnull=True)
+
+
+_HOST_ID = Param("host_id", Host._meta.pk)
+_MEMORY_MB = Param("memory_mb", IntegerField())
+_TOUCH = PreparedUpdate(
+    lambda: Host.objects.filter(pk=_HOST_ID, boot_epoch=Param("boot_epoch"), revoked_at__isnull=True),
+    is_online=True,
+    last_seen_at=Param("now", DateTimeField()),
+)
+_COUNT_UP = PreparedUpdate(lambda: Host.objects.filter(pk=_HOST_ID), revision=F("revision") + 1)
+_REVISION = Prepared(lambda: Host.objects.filter(pk=_HOST_ID).only("revision"))
+_TAKE_ROOM = PreparedUpdate(
+    lambda: Host.objects.filter(
+        pk=_HOST_ID,
+        is_online=True,
+        is_draining=False,
+        is_agent_draining=False,
+        revoked_at__isnull=True,
+        used_sandboxes__lt=F("capacity_sandboxes"),
+        used_memory_mb__lte=F("capacity_memory_mb") - _MEMORY_MB,
+    ),
+    used_sandboxes=F("used_sandboxes") + 1,
+    used_memory_mb=F("used_memory_mb") + _MEMORY_MB,
+)
+_GIVE_ROOM = PreparedUpdate(
+    lambda: Host.objects.filter(pk=_HOST_ID, used_sandboxes__gte=1, used_memory_mb__gte=_MEMORY_MB),
+    used_sandboxes=F("used_sandboxes") - 1,
+    used_memory_mb=F("used_memory_mb") - _MEMORY_MB,
+)

@@ -10,9 +10,11 @@ from datetime import datetime
 from django.db.models import F, FilteredRelation, Q, QuerySet, Sum
 
 from accounts.models import User
+from core.prepared import Param, Prepared, part_of
+from hosts.models import Host
 from hosts.selectors import hosts_taking_work
 from jobs.errors import JobNotFound
-from jobs.models import Job, JobEvent
+from jobs.models import Job, JobEvent, Lease
 from jobs.states import JobStatus, SandboxState
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -25,7 +27,7 @@ def job_get(actor: User, reference: str) -> Job:
     jobs = _jobs(actor)
     job = None
     if (job_id := _uuid(reference)) is not None:
-        job = jobs.filter(pk=job_id).first()
+        job = _job_by_id(actor, job_id)
     if job is None and NAME.fullmatch(reference):
         named = jobs.filter(name=reference).order_by("-created_at")
         job = named.filter(ALIVE).first() or named.first()
@@ -70,10 +72,43 @@ def pool() -> Pool:
 def _jobs(actor: User) -> QuerySet[Job]:
     """Jobs with what their wire form needs: `job.current` is the lease of the present attempt, with
     its host, or None. Scripts are large and not part of it."""
-    current = FilteredRelation("leases", condition=Q(leases__epoch=F("attempt")))
-    jobs = Job.objects.filter(owner=actor).annotate(current=current)
+    jobs = Job.objects.filter(owner=actor).annotate(current=_current())
     jobs = jobs.select_related("current__host")  # type: ignore[misc]  # the plugin overlooks annotations
     return jobs.defer("script", "environment")
+
+
+def _current() -> FilteredRelation:
+    return FilteredRelation("leases", condition=Q(leases__epoch=F("attempt")))
+
+
+_JOB_BY_ID = Prepared(
+    lambda: (
+        Job.objects.filter(owner=Param("owner"), pk=Param("job_id", Job._meta.pk))
+        .annotate(current=_current())
+        .annotate(
+            lease_id=F("current__pk"),
+            sandbox_id=F("current__sandbox_id"),
+            host_id=F("current__host"),
+            host_name=F("current__host__name"),
+            host_isolation=F("current__host__isolation"),
+        )
+        .defer("script", "environment")
+    )
+)
+
+
+def _job_by_id(actor: User, job_id: uuid.UUID) -> Job | None:
+    """As `_jobs(actor).filter(pk=job_id).first()`, at a quarter of the cost: every wait reads it."""
+    job = _JOB_BY_ID.first(owner=actor.pk, job_id=job_id)
+    if job is None:
+        return None
+    row = vars(job)
+    if row["lease_id"] is not None:
+        host = part_of(Host, id=row["host_id"], name=row["host_name"], isolation=row["host_isolation"])
+        current = part_of(Lease, id=row["lease_id"], sandbox_id=row["sandbox_id"])
+        current.host = host
+        row["current"] = current
+    return job
 
 
 def _uuid(text: str) -> uuid.UUID | None:

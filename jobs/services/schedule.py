@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from core.prepared import Prepared
 from hosts.models import Host
 from hosts.services import host_revision_next, host_take_room
 from jobs.models import Job, JobEvent, Lease
@@ -41,10 +42,19 @@ def waiting() -> QuerySet[Job]:
     return Job.objects.filter(status=JobStatus.ACCEPTED, assigned_at__isnull=True)
 
 
+_WAITING = Prepared(lambda: waiting().only("pk")[:1])
+_HOSTS_KNOWN = Prepared(lambda: Host.objects.filter(revoked_at__isnull=True, boot_epoch__gt=0))
+
+
+def is_waited() -> bool:
+    """Whether any job is without a host."""
+    return _WAITING.first() is not None
+
+
 def hosts_known() -> list[Host]:
     """Hosts that have booted and may come back, read once for a submit or a pass: one plain query
     and a choice in Python cost less than a query that chooses."""
-    return list(Host.objects.filter(revoked_at__isnull=True, boot_epoch__gt=0))
+    return _HOSTS_KNOWN.all()
 
 
 def open_ones(hosts: Iterable[Host]) -> list[Host]:
@@ -123,7 +133,7 @@ def schedule_waiting(*, explain: bool = False) -> int:
     that saw no waiting job, at least one sees the other. `explain` rewrites the reasons of those that
     go on waiting; it is for when hosts came, went or changed.
     """
-    if not waiting().exists():
+    if not is_waited():
         return 0
     hosts = hosts_known()
     count = 0

@@ -62,7 +62,7 @@ def job_submit(owner: User, token: ApiToken | None, spec: JobSpec) -> Job:
     events = [JobEvent(job_id=job.pk, at=now, kind="submitted")]
     with transaction.atomic(savepoint=False):
         # Whoever waits was first: a new job does not pass them, it joins them.
-        host = None if schedule.waiting().exists() else schedule.place(job, hosts)
+        host = None if schedule.is_waited() else schedule.place(job, hosts)
         changes = schedule.assigned(job, now) if host else schedule.waits(job, hosts)
         for name, value in changes.items():
             setattr(job, name, value)
