@@ -25,21 +25,40 @@ class SandboxSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     vcpus: int = 2
     memory_mb: int = 1024
-    disk_gb: int = 2
+    disk_gb: int = 2  # of a writable layer of its own
+    # The writable layer: a directory on the state file system with `upper/` and `work/` in it, e.g. a
+    # workspace's volume. The driver neither limits nor removes it. None: one of its own that goes with it.
+    upper: Path | None = None
+    uploads: Path | None = None  # a directory that is seen as /uploads, read-only; the caller's as well
+    is_held: bool = False  # waits for ever, `script` or not: runs start in it
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """A script to run in a held sandbox, beside whatever runs there already."""
+
+    sandbox_id: str
+    run_id: str  # ^[a-z0-9]{8,32}$
+    script: bytes
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        return f"{self.sandbox_id}.{self.run_id}"
 
 
 class Phase(StrEnum):
-    """Where a found sandbox is."""
+    """Where a found sandbox or run is."""
 
-    BUILDING = "building"  # something of it exists, its container does not: destroy it or create again
-    CREATED = "created"  # the container waits; its script has certainly not started
+    BUILDING = "building"  # something of it exists, it cannot be started: destroy it or create again
+    CREATED = "created"  # it waits; its script has certainly not started
     RUNNING = "running"  # started; or start was asked for and its answer is unknown
     EXITED = "exited"  # the exit file is there
 
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a sandbox's first process ended, read from the exit file."""
+    """How a sandbox's first process, or a run's, ended; read from the exit file."""
 
     exit_code: int  # 0-255; 128 + n for signal n
     is_oom: bool  # the kernel killed for memory in its cgroup
@@ -48,15 +67,63 @@ class Exit:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    sandbox_id: str
+class FoundRun:
+    key: str
     phase: Phase
 
 
-class Driver(Protocol):
-    """One kind of sandbox. All methods are idempotent; failures raise `hostagent.errors.DriverError`."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    sandbox_id: str
+    phase: Phase
+    is_held: bool = False
+    is_frozen: bool = False
+    runs: tuple[FoundRun, ...] = ()
+
+
+class Life(Protocol):
+    """A script from its start to its end, in a sandbox of its own or as a run in a held one. `key` is the
+    sandbox's id or the run's key. All methods are idempotent; failures raise `errors.DriverError`."""
+
+    async def start(self, key: str, /) -> None:
+        """Let the waiting script run. Exactly once: a second call raises."""
+
+    def spool_path(self, key: str, /) -> Path:
+        """The output spool (conmon's k8s-file format); appended to until the exit file exists."""
+
+    async def wait(self, key: str, /) -> Exit:
+        """Return when the exit file exists. Cancel-safe; any number of waiters.
+        Raises `hostagent.errors.SandboxLost` where none will ever exist, e.g. the shim was killed."""
+
+    async def signal(self, key: str, signum: signal.Signals, /) -> None:
+        """Send a signal to the script's process group. No error when it is gone."""
+
+    async def kill(self, key: str, /) -> None:
+        """SIGKILL everything in its cgroup and wait until it is empty."""
+
+    async def destroy(self, key: str, /) -> None:
+        """Kill, then remove every trace: container, mounts, network, cgroup, files."""
+
+
+class Runs(Life, Protocol):
+    """Runs in held sandboxes. What a script leaves running in the background outlives it: only `kill` ends
+    that, or the sandbox. So `destroy` kills nothing of a run that has an exit file."""
+
+    async def create(self, spec: RunSpec, /) -> dict[str, int]:
+        """Prepare everything up to a shim that waits for `start`. Answers the ms it took (`created`).
+        On failure all of it is undone."""
+
+    async def find(self, sandbox_id: str, /) -> list[FoundRun]:
+        """Every run of which anything exists in the sandbox."""
+
+
+class Driver(Life, Protocol):
+    """One kind of sandbox."""
 
     isolation: str  # container, gvisor or microvm: what the API says
+
+    @property
+    def runs(self) -> Runs: ...
 
     async def open(self) -> None:
         """Prepare the host (mounts, cgroup roots, firewall table, pool). Undone by `close`."""
@@ -67,28 +134,16 @@ class Driver(Protocol):
     async def images(self) -> list[str]:
         """Names of the images that are ready on this host."""
 
-    async def create(self, spec: SandboxSpec) -> dict[str, int]:
+    async def create(self, spec: SandboxSpec, /) -> dict[str, int]:
         """Build the sandbox up to a waiting container. Returns the ms each stage took
         (`restored`: root file system ready; `created`: container waiting). On failure all of it is undone."""
 
-    async def start(self, sandbox_id: str) -> None:
-        """Let the waiting container run its script. Exactly once: a second call raises."""
+    async def freeze(self, sandbox_id: str, /) -> None:
+        """Stop all its processes where they are; return when they have stopped. Until `thaw` no run starts
+        in it, and none can be killed alone."""
 
-    def spool_path(self, sandbox_id: str) -> Path:
-        """The output spool (conmon's k8s-file format); appended to until the exit file exists."""
-
-    async def wait(self, sandbox_id: str) -> Exit:
-        """Return when the exit file exists. Cancel-safe; any number of waiters.
-        Raises `hostagent.errors.SandboxLost` where none will ever exist, e.g. the shim was killed."""
-
-    async def signal(self, sandbox_id: str, signum: signal.Signals) -> None:
-        """Send a signal to the script's process group. No error when it is gone."""
-
-    async def kill(self, sandbox_id: str) -> None:
-        """SIGKILL everything in its cgroup and wait until it is empty."""
-
-    async def destroy(self, sandbox_id: str) -> None:
-        """Kill, then remove every trace: container, mounts, network, cgroup, files."""
+    async def thaw(self, sandbox_id: str, /) -> None:
+        """Let them go on."""
 
     async def find(self) -> list[Found]:
         """Every sandbox of which anything exists on this host."""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ParamSpec, TypeVar
+from weakref import WeakValueDictionary
 
 from hostagent.config import Config
 from hostagent.drivers import seccomp, shim
@@ -25,7 +26,7 @@ from hostagent.linux.launch import Launch
 from hostagent.network import NetworkPool, NetworkSlot, resolvers
 
 SANDBOX_ID = re.compile(r"[a-z0-9]{16}")
-SHIM = "shim-"
+SHIM = "shim-"  # shim-<sandbox id>, shim-<sandbox id>.<run id>
 LAUNCHER = "launcher"
 THREADS = 16  # most of them wait: for a cgroup to become empty, for a file system
 SWEEP_S = 60.0
@@ -41,6 +42,7 @@ class Host:
         self.slots: dict[str, NetworkSlot] = {}  # of the sandboxes that exist, as `claims`
         self.claims: dict[str, Claim] = {}
         self._stale_qgroups: set[int] = set()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def open(self) -> None:
         self.groups = cgroup.detect()
@@ -53,10 +55,9 @@ class Host:
             self.annotations = await self.slow(seccomp.annotation)
             self.images = TenantImages(self.fs, is_tenant_image=self.config.is_tenant_image)
             self.resolv_conf = "".join(f"nameserver {address}\n" for address in resolvers(self.config))
-            groups = self.groups.paths(self.group(LAUNCHER))
             # Only crun needs fewer of them than there are, and others need them all.
             hierarchies = self.groups.sandbox_hierarchies() if self.engine.is_crun else []
-            self.launch = Launch(self.fs.root, hierarchies, groups)
+            self.launch = Launch(self.fs.root, hierarchies, self.groups, self.group(LAUNCHER))
             self.launch.open()
             undo.callback(self.launch.close)
             self.pool = NetworkPool(self.config)
@@ -68,6 +69,7 @@ class Host:
     def _prepare(self) -> StateFs:
         fs = open_state(self.config)
         (self.run_dir / "roots").mkdir(mode=0o711, parents=True, exist_ok=True)
+        (self.run_dir / "runs").mkdir(mode=0o700, exist_ok=True)
         self.engine.runtime_root.mkdir(mode=0o700, exist_ok=True)
         cgroup.make(self.groups, self.group(LAUNCHER))
         self.has_swap_limit = cgroup.has_swap_limit(self.groups, self.group(LAUNCHER))
@@ -108,7 +110,8 @@ class Host:
 
     def sandbox_ids(self) -> set[str]:
         """Of every sandbox of which anything exists."""
-        names = {name.removeprefix(SHIM) for name in cgroup.children(self.groups, self.config.instance)}
+        groups = cgroup.children(self.groups, self.config.instance)
+        names = {name.removeprefix(SHIM).partition(".")[0] for name in groups}
         for directory in (self.fs.sandboxes, self.fs.exits, self.engine.runtime_root):
             names |= {path.name for path in directory.iterdir()}
         return set(filter(SANDBOX_ID.fullmatch, names))
@@ -119,6 +122,10 @@ class Host:
 
     def group(self, name: str) -> str:
         return f"{self.config.instance}/{name}"
+
+    def lock(self, key: str) -> asyncio.Lock:
+        """Who makes or removes the sandbox or run holds it."""
+        return self._locks.setdefault(key, asyncio.Lock())
 
     async def _sweep_for_ever(self) -> None:
         while True:

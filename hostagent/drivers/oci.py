@@ -10,26 +10,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
 import shutil
 import signal as signals
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
 from hostagent.config import Config
-from hostagent.drivers import shim
+from hostagent.drivers import ends, shim
 from hostagent.drivers import spec as oci
 from hostagent.drivers.base import Exit, Found, Phase, SandboxSpec
 from hostagent.drivers.bundle import Bundle, Claim
+from hostagent.drivers.ends import Watched
 from hostagent.drivers.host import SHIM, Host, check_id
+from hostagent.drivers.runs import OciRuns
 from hostagent.drivers.stopwatch import Stopwatch
-from hostagent.errors import DriverError, SandboxLost
-from hostagent.linux import btrfs, cgroup, notify, process
+from hostagent.errors import DriverError
+from hostagent.linux import btrfs, cgroup
 from hostagent.network import NetworkSlot
-from hostagent.waiting import first
 
 IMAGE = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 ISOLATION = {"runsc": "gvisor", "kata-runtime": "microvm", "krun": "microvm"}
@@ -47,10 +46,11 @@ class OciDriver:
         self.host = Host(config)
         self._edit_spec = edit_spec
         self._starting: set[str] = set()
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self.runs = OciRuns(self.host)
 
     async def open(self) -> None:
         await self.host.open()
+        await self.host.slow(self.runs.adopt)
 
     async def close(self, *, everything: bool) -> None:
         if everything:
@@ -64,8 +64,17 @@ class OciDriver:
         return [name for name in await self.host.slow(names) if IMAGE.fullmatch(name)]
 
     async def find(self) -> list[Found]:
-        return await self.host.slow(
-            lambda: [Found(i, self._phase(self.host.bundle(i))) for i in sorted(self.host.sandbox_ids())]
+        return await self.host.slow(lambda: [self._found(i) for i in sorted(self.host.sandbox_ids())])
+
+    def _found(self, sandbox_id: str) -> Found:
+        bundle = self.host.bundle(sandbox_id)
+        claim = bundle.read_claim()
+        return Found(
+            sandbox_id,
+            self._phase(bundle),
+            is_held=claim is not None and claim.is_held,
+            is_frozen=cgroup.is_frozen(self.host.groups, self.host.group(sandbox_id)),
+            runs=tuple(self.runs.found(sandbox_id)),
         )
 
     def _phase(self, bundle: Bundle) -> Phase:
@@ -76,7 +85,7 @@ class OciDriver:
         """Whether the container's init waits although a start was asked for: an agent died between its note
         of that and the runtime's start. Not while a start of ours is under way."""
         sandbox_id = bundle.sandbox_id
-        return sandbox_id not in self._starting and self.host.engine.has_waiter(sandbox_id, bundle.init_pid())
+        return sandbox_id not in self._starting and self.host.engine.has_waiter(sandbox_id, bundle.pid())
 
     async def create(self, spec: SandboxSpec) -> dict[str, int]:
         check_id(spec.sandbox_id)
@@ -84,7 +93,7 @@ class OciDriver:
         return await asyncio.shield(asyncio.create_task(self._create_or_undo(spec)))
 
     async def _create_or_undo(self, spec: SandboxSpec) -> dict[str, int]:
-        async with self._lock(spec.sandbox_id):
+        async with self.host.lock(spec.sandbox_id):
             if await self.host.slow(self._exists, spec.sandbox_id):
                 raise DriverError(f"sandbox {spec.sandbox_id} exists already", "destroy it first")
             try:
@@ -107,11 +116,16 @@ class OciDriver:
         bundle = self.host.bundle(spec.sandbox_id)
         lower = await self.host.slow(self.host.images.lower, spec.tenant, spec.image)
         slot = self.host.slots[spec.sandbox_id] = await self.host.pool.take()
-        claim = self.host.claims[spec.sandbox_id] = Claim(slot.index, lower)
+        claim = Claim(slot.index, lower, spec.upper, spec.is_held)
+        self.host.claims[spec.sandbox_id] = claim
         place = self._place(bundle, lower, slot)
         await self.host.slow(self._write, spec, bundle, claim, place, slot)
         await self.host.launch.root(
-            lower=lower, upper=bundle.upper, target=place.root, base=place.id_base, options=EPHEMERAL
+            lower=lower,
+            upper=spec.upper or bundle.upper,
+            target=place.root,
+            base=place.id_base,
+            options=() if spec.upper else EPHEMERAL,
         )
         watch.lap("restored")
         shim_group = self.host.groups.path("cpu", self.host.group(SHIM + spec.sandbox_id))
@@ -122,14 +136,13 @@ class OciDriver:
         return watch.laps
 
     def _place(self, bundle: Bundle, lower: Path, slot: NetworkSlot) -> oci.Place:
-        has_bash = any(os.path.lexists(lower / path) for path in ("bin/bash", "usr/bin/bash"))
         return oci.Place(
             root=self.host.run_dir / "roots" / str(slot.index),
             bundle=bundle.path,
             netns_path=slot.netns_path,
             cgroup=f"/{self.host.group(bundle.sandbox_id)}",
             id_base=self.host.config.id_base + slot.index * oci.IDS_PER_SANDBOX,
-            shell="/bin/bash" if has_bash else "/bin/sh",
+            shell=oci.shell(lower),
             annotations=self.host.annotations,
             has_swap_limit=self.host.has_swap_limit,
         )
@@ -141,7 +154,7 @@ class OciDriver:
         if self._edit_spec is not None:
             self._edit_spec(config)
         bundle.write_claim(claim)
-        bundle.make_subvolumes(spec.disk_gb)
+        bundle.make_subvolumes(spec)
         bundle.write(
             spec, config, oci.hosts(spec.sandbox_id, slot.address4, slot.address6), self.host.resolv_conf
         )
@@ -158,7 +171,7 @@ class OciDriver:
 
     async def start(self, sandbox_id: str) -> None:
         bundle = self.host.bundle(sandbox_id)
-        async with self._lock(sandbox_id):
+        async with self.host.lock(sandbox_id):
             if await self.host.slow(self._open_gate, bundle):
                 return
             self._starting.add(sandbox_id)
@@ -178,59 +191,40 @@ class OciDriver:
         return self.host.bundle(sandbox_id).spool
 
     async def wait(self, sandbox_id: str) -> Exit:
-        exit_file = self.host.bundle(sandbox_id).exit_file
-        shims = await self.host.slow(cgroup.pids, self.host.groups, self.host.group(SHIM + sandbox_id), "cpu")
-        with (
-            notify.shared().subscribe(self.host.fs.exits, notify.MOVED_TO) as changes,
-            process.ends(shims) as ended,
-        ):
-            while True:
-                is_alone = ended.is_set()  # asked before the look at the file: conmon writes it, then ends
-                if exit_file.exists():
-                    return await self.host.slow(self._read_exit, sandbox_id)
-                if is_alone:
-                    raise SandboxLost(f"the shim of sandbox {sandbox_id} is gone and left no exit code")
-                await first(changes.woken, ended)
-                changes.take()
+        code = await ends.wait(self.host, self._watched(sandbox_id))
+        return await self.host.slow(self._end, sandbox_id, code)
 
-    def _read_exit(self, sandbox_id: str) -> Exit:
-        bundle = self.host.bundle(sandbox_id)
-        code = int(bundle.exit_file.read_text())
-        if not 0 <= code <= 255:  # conmon's -1: it could not tell
-            raise SandboxLost(f"the shim of sandbox {sandbox_id} does not know its exit code")
-        return Exit(
-            exit_code=code,
-            is_oom=cgroup.oom_kills(self.host.groups, self.host.group(sandbox_id)) > 0,
-            is_disk_full=bundle.is_disk_full(),
-            at_ms=bundle.exit_file.stat().st_mtime_ns // 1_000_000,
-        )
+    def _end(self, sandbox_id: str, code: int) -> Exit:
+        watched = self._watched(sandbox_id)
+        is_oom = cgroup.oom_kills(self.host.groups, watched.group) > 0
+        is_disk_full = self.host.bundle(sandbox_id).is_disk_full()
+        return ends.end(watched, code, is_oom=is_oom, is_disk_full=is_disk_full)
 
     async def signal(self, sandbox_id: str, signum: signals.Signals) -> None:
-        await self.host.slow(self._signal, sandbox_id, signum)
+        await self.host.slow(ends.send, self.host, self._watched(sandbox_id), signum)
 
-    def _signal(self, sandbox_id: str, signum: signals.Signals) -> None:
-        """To the sandbox's init, which passes it on to the script's process group."""
-        pid = self.host.bundle(sandbox_id).init_pid()
-        if pid is None:
-            return
-        with contextlib.suppress(ProcessLookupError), process.pidfd(pid) as fd:
-            # Looked up after opening: a number that was given away again is in another cgroup.
-            if pid in cgroup.pids(self.host.groups, self.host.group(sandbox_id)):
-                signals.pidfd_send_signal(fd, signum)
+    async def freeze(self, sandbox_id: str) -> None:
+        await self._change(cgroup.freeze, sandbox_id)
+
+    async def thaw(self, sandbox_id: str) -> None:
+        await self._change(cgroup.thaw, sandbox_id)
 
     async def kill(self, sandbox_id: str) -> None:
+        await self._change(cgroup.kill, sandbox_id)
+
+    async def _change(self, change: Callable[[cgroup.Cgroups, str], None], sandbox_id: str) -> None:
         check_id(sandbox_id)
         try:
-            await self.host.slow(cgroup.kill, self.host.groups, self.host.group(sandbox_id))
+            await self.host.slow(change, self.host.groups, self.host.group(sandbox_id))
         except OSError as error:
-            raise DriverError(f"cannot kill sandbox {sandbox_id}: {error}") from error
+            raise DriverError(f"cannot {change.__name__} sandbox {sandbox_id}: {error}") from error
 
     async def destroy(self, sandbox_id: str) -> None:
         check_id(sandbox_id)
         await asyncio.shield(asyncio.create_task(self._destroy_locked(sandbox_id)))
 
     async def _destroy_locked(self, sandbox_id: str) -> None:
-        async with self._lock(sandbox_id):
+        async with self.host.lock(sandbox_id):
             try:
                 await self._destroy(sandbox_id)
             except OSError as error:
@@ -257,16 +251,26 @@ class OciDriver:
             del self.host.slots[sandbox_id]
 
     def _kill_all(self, sandbox_id: str) -> None:
-        # First the one that could still add processes to the other.
-        cgroup.kill(self.host.groups, self.host.group(SHIM + sandbox_id), "cpu")
+        # First those that could still add processes to the other.
+        for name in self._shims(sandbox_id):
+            cgroup.kill(self.host.groups, self.host.group(name), "cpu")
         cgroup.kill(self.host.groups, self.host.group(sandbox_id))
 
     def _remove(self, bundle: Bundle) -> None:
-        for name in (SHIM + bundle.sandbox_id, bundle.sandbox_id):
+        for name in (*self._shims(bundle.sandbox_id), bundle.sandbox_id):
             cgroup.remove(self.host.groups, self.host.group(name))
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(self.host.engine.runtime_root / bundle.sandbox_id)
+        states = (self.host.run_dir / "runs").glob(f"{bundle.sandbox_id}.*")
+        for directory in (self.host.engine.runtime_root / bundle.sandbox_id, *states):
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(directory)
         self.host.remove_qgroups(*bundle.remove())
 
-    def _lock(self, sandbox_id: str) -> asyncio.Lock:
-        return self._locks.setdefault(sandbox_id, asyncio.Lock())
+    def _shims(self, sandbox_id: str) -> list[str]:
+        """Groups of its conmon and those of its runs."""
+        names = cgroup.children(self.host.groups, self.host.config.instance)
+        prefix = SHIM + sandbox_id
+        return [name for name in names if name.partition(".")[0] == prefix]
+
+    def _watched(self, sandbox_id: str) -> Watched:
+        group = self.host.group
+        return Watched(self.host.bundle(sandbox_id), group(sandbox_id), group(SHIM + sandbox_id))

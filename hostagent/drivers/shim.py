@@ -13,11 +13,13 @@ from pathlib import Path
 
 from hostagent.config import Config
 from hostagent.drivers.bundle import Bundle
+from hostagent.drivers.runbundle import RunBundle
+from hostagent.drivers.spec import OOM_SCORE_ADJ
 from hostagent.errors import ConfigError, DriverError
 from hostagent.linux import process
 from hostagent.linux.launch import ENVIRONMENT, Launch
 
-CREATE_TIMEOUT_S = 30.0
+ANSWER_TIMEOUT_S = 30.0
 MESSAGE_BYTES = 64 * 1024
 SYNC_FD = 3
 GATE_FD = 4
@@ -30,6 +32,7 @@ class Engine:
     runtime: Path
     kind: str  # what the runtime calls itself: crun, runc, runsc, ...
     conmon: Path
+    choom: Path
     runtime_root: Path
 
     @property
@@ -70,6 +73,14 @@ class Engine:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class RunPlace:
+    """How the runtime is told to put a run into its own control group."""
+
+    runtime_root: Path
+    options: tuple[str, ...]  # of its `exec`
+
+
 def knock(gate: Path) -> bool:
     """Send the byte for which an init waits at the gate. False: nobody waits."""
     try:
@@ -89,8 +100,8 @@ def engine(config: Config, runtime_root: Path) -> Engine:
         if name and not Path(name).is_file():
             hint = f"apt-get install tini ca-certificates, or set MAGS_AGENT_{setting.upper()} to its path"
             raise ConfigError(f"there is no file {name}", hint)
-    runtime = _program(config.runtime, "runtime")
-    return Engine(runtime, _kind(runtime), _program(config.conmon, "conmon"), runtime_root)
+    runtime, conmon = _program(config.runtime, "runtime"), _program(config.conmon, "conmon")
+    return Engine(runtime, _kind(runtime), conmon, _program("choom"), runtime_root)
 
 
 def _kind(runtime: Path) -> str:
@@ -104,10 +115,11 @@ def _kind(runtime: Path) -> str:
         raise ConfigError(f"{runtime} does not tell its version: {error}", "is it an OCI runtime?") from error
 
 
-def _program(name: str, setting: str) -> Path:
+def _program(name: str, setting: str = "") -> Path:
     found = shutil.which(name, path=ENVIRONMENT["PATH"])
     if found is None:
-        hint = f"apt-get install {Path(name).name}, or set MAGS_AGENT_{setting.upper()} to its path"
+        hint = f"apt-get install {Path(name).name}"
+        hint += f", or set MAGS_AGENT_{setting.upper()} to its path" if setting else ""
         raise ConfigError(f"{name} is not installed", hint)
     return Path(found)
 
@@ -115,34 +127,72 @@ def _program(name: str, setting: str) -> Path:
 async def create(launch: Launch, engine: Engine, bundle: Bundle, group: Path) -> None:
     """Start conmon in the cgroup directory `group` and, below it, the container up to its waiting init."""
     reader, writer = os.pipe2(os.O_CLOEXEC)
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     try:
-        env = {"_OCI_SYNCPIPE": str(SYNC_FD), "_OCI_STARTPIPE": str(GATE_FD)}
-        await launch.spawn(argv(engine, bundle), [null, null, null, writer], env=env, cgroups=[group])
-    except OSError as error:
+        await _spawn(launch, _create_argv(engine, bundle), [writer], group)
+    except DriverError:
         os.close(reader)
+        raise
+    finally:
+        os.close(writer)
+    try:
+        answer = await asyncio.wait_for(_read(reader), ANSWER_TIMEOUT_S)
+    except TimeoutError as error:
+        raise DriverError(
+            f"{engine.runtime.name} create took longer than {ANSWER_TIMEOUT_S:.0f} s"
+        ) from error
+    read_pid(engine, answer, "create")
+
+
+async def prepare(launch: Launch, engine: Engine, run: RunBundle, place: RunPlace, group: Path) -> None:
+    """Start conmon in the cgroup directory `group`: it waits at the run's gate, to have the runtime execute
+    the run then. It answers to a file: conmon ends, and the exit code with it, where nobody reads a pipe."""
+    gate = os.open(run.gate, os.O_RDWR | os.O_CLOEXEC)  # both ends: it never reads the end of a pipe
+    answer = os.open(run.answer_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        await _spawn(launch, _exec_argv(engine, run, place), [answer, gate], group)
+    finally:
+        os.close(gate)
+        os.close(answer)
+
+
+async def _spawn(launch: Launch, argv: list[str], fds: list[int], group: Path) -> None:
+    """`fds`: where conmon answers and, where it is not the launcher that lets it go on, its gate."""
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    env = {"_OCI_SYNCPIPE": str(SYNC_FD), "_OCI_STARTPIPE": str(GATE_FD)}
+    try:
+        await launch.spawn(argv, [null, null, null, *fds], env=env, cgroups=[group], is_gated=len(fds) > 1)
+    except OSError as error:
         raise DriverError(f"conmon did not start: {error}") from error
     finally:
         os.close(null)
-        os.close(writer)
-    try:
-        answer = await asyncio.wait_for(_read(reader), CREATE_TIMEOUT_S)
-    except TimeoutError as error:
-        raise DriverError(
-            f"{engine.runtime.name} create took longer than {CREATE_TIMEOUT_S:.0f} s"
-        ) from error
-    _check(engine, answer)
 
 
-def argv(engine: Engine, bundle: Bundle) -> list[str]:
-    sandbox_id, path = bundle.sandbox_id, str(bundle.path)
+def _create_argv(engine: Engine, bundle: Bundle) -> list[str]:
+    runtime = ["--runtime", str(engine.runtime), f"--runtime-arg=--root={engine.runtime_root}"]
+    return [
+        *_argv(engine, bundle.sandbox_id, bundle.path, bundle.spool, bundle.fs.exits),
+        *("--name", bundle.sandbox_id, *runtime),
+    ]
+
+
+def _exec_argv(engine: Engine, run: RunBundle, place: RunPlace) -> list[str]:
+    # The runtime by way of choom: its `exec` does not know oomScoreAdj, and conmon sets it to 0 for it.
+    runtime = ["-n", str(OOM_SCORE_ADJ), "--", str(engine.runtime), f"--root={place.runtime_root}"]
+    return [
+        *_argv(engine, run.sandbox.sandbox_id, run.path, run.spool, run.path),
+        *("--exec", "--exec-process-spec", str(run.process_file), "--runtime", str(engine.choom)),
+        *(f"--runtime-arg={argument}" for argument in runtime),
+        *(f"--runtime-opt={option}" for option in place.options),
+    ]
+
+
+def _argv(engine: Engine, sandbox_id: str, path: Path, spool: Path, exits: Path) -> list[str]:
     return [
         *(str(engine.conmon), "--api-version", "1", "--sync", "--cid", sandbox_id, "--cuuid", sandbox_id),
-        *("--name", sandbox_id, "--bundle", path, "--full-attach", "--container-pidfile", f"{path}/pid"),
+        *("--bundle", str(path), "--full-attach", "--container-pidfile", f"{path}/pid"),
         # Not synced at the end: the page cache outlives processes, and a crash of the machine ends the job.
-        *("--log-path", f"k8s-file:{bundle.spool}", "--no-sync-log", "--log-level", "error"),
-        *("--exit-dir", str(bundle.fs.exits)),
-        *("--runtime", str(engine.runtime), "--runtime-arg", f"--root={engine.runtime_root}"),
+        *("--log-path", f"k8s-file:{spool}", "--no-sync-log", "--log-level", "error"),
+        *("--exit-dir", str(exits)),
     ]
 
 
@@ -160,14 +210,17 @@ async def _read(fd: int) -> bytes:
         transport.close()
 
 
-def _check(engine: Engine, answer: bytes) -> None:
+def read_pid(engine: Engine, answer: bytes, command: str) -> int:
     """conmon answers the container's pid, or a negative number and what the runtime said."""
     try:
         message = json.loads(answer, strict=False)
         pid = int(message["data"])
     except (ValueError, KeyError, TypeError) as error:
-        raise DriverError(f"conmon ended before the container was made ({answer[:200]!r})") from error
+        raise DriverError(
+            f"conmon ended before {engine.runtime.name} {command} ({answer[:200]!r})"
+        ) from error
     if pid <= 0:
         raise DriverError(
-            f"{engine.runtime.name} create failed: {str(message.get('message', '')).strip()[:2000]}"
+            f"{engine.runtime.name} {command} failed: {str(message.get('message', '')).strip()[:2000]}"
         )
+    return pid

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 from hostagent.config import Config
 from hostagent.drivers import seccomp
-from hostagent.drivers.base import SandboxSpec
+from hostagent.drivers.base import RunSpec, SandboxSpec
 from hostagent.errors import DriverError
 
 IDS_PER_SANDBOX = 65_536
@@ -21,10 +22,16 @@ SOFT_OPEN_FILES, OPEN_FILES = 1024, 65_536
 OOM_SCORE_ADJ = 500  # the kernel ends a sandbox before anything of the host
 
 SCRIPT = "/run/mags/script"
+RUNS = "/run/mags/runs"  # a held sandbox's: the scripts of its runs
+HOLD = f"{RUNS}/hold"  # a pipe that nobody can write to
+UPLOADS = "/uploads"
 INIT = "/run/mags/init"
 CA = "/run/mags/ca.crt"
 APT = "/run/mags/apt.conf"
 APT_CONF = f'Acquire::https::CAInfo "{CA}";\n'
+
+# Waits without a process that runs, in any image with a shell: to open a pipe for reading takes a writer.
+HOLDER = ["/bin/sh", "-c", f": < {HOLD}"]
 
 CAPABILITIES = [
     f"CAP_{name}"
@@ -100,15 +107,29 @@ def config_json(config: Config, spec: SandboxSpec, place: Place) -> dict[str, An
 
 
 def _process(config: Config, spec: SandboxSpec, place: Place) -> dict[str, Any]:
+    arguments = HOLDER if spec.is_held else command(spec.script, place.shell, SCRIPT)
+    return {
+        **process([INIT, "-g", "--", *arguments], environment(config, spec.environment)),
+        "oomScoreAdj": OOM_SCORE_ADJ,
+    }
+
+
+def run_process(config: Config, spec: RunSpec, shell: str) -> dict[str, Any]:
+    """The process of a run. Its init is not pid 1: it adopts (-s) what the script leaves while it runs."""
+    arguments = command(spec.script, shell, f"{RUNS}/{spec.run_id}")
+    return process([INIT, "-s", "-g", "--", *arguments], environment(config, spec.environment))
+
+
+def process(arguments: list[str], variables: list[str]) -> dict[str, Any]:
+    """`process` of config.json, or of what a runtime's `exec` is given."""
     return {
         "terminal": False,
         "user": {"uid": 0, "gid": 0},
         "cwd": "/root",
-        "args": [INIT, "-g", "--", *command(spec.script, place.shell)],
-        "env": environment(config, spec),
+        "args": arguments,
+        "env": variables,
         "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), CAPABILITIES),
         "noNewPrivileges": True,
-        "oomScoreAdj": OOM_SCORE_ADJ,
         "rlimits": [
             {"type": "RLIMIT_CORE", "soft": 0, "hard": 0},
             {"type": "RLIMIT_NOFILE", "soft": SOFT_OPEN_FILES, "hard": _open_files()},
@@ -127,17 +148,23 @@ def hosts(name: str, address4: str, address6: str) -> str:
     return "".join(f"{line}\n" for line in [*lines, *(f"{a} {name}" for a in (address4, address6) if a)])
 
 
-def command(script: bytes, shell: str) -> list[str]:
+def command(script: bytes, shell: str, path: str) -> list[str]:
     """A script that names its interpreter is run as it is, any other by a login shell."""
-    return [SCRIPT] if script.startswith(b"#!") else [shell, "-l", SCRIPT]
+    return [path] if script.startswith(b"#!") else [shell, "-l", path]
 
 
-def environment(config: Config, spec: SandboxSpec) -> list[str]:
+def shell(lower: Path) -> str:
+    """What runs scripts without a #! line over this image."""
+    has_bash = any(os.path.lexists(lower / path) for path in ("bin/bash", "usr/bin/bash"))
+    return "/bin/bash" if has_bash else "/bin/sh"
+
+
+def environment(config: Config, variables: Mapping[str, str]) -> list[str]:
     """`KEY=value` strings; the user's win."""
     values = dict(ENVIRONMENT)
     if config.ca_bundle:
         values |= {"APT_CONFIG": APT, **dict.fromkeys(CA_VARIABLES, CA)}
-    for name, value in spec.environment.items():
+    for name, value in variables.items():
         _check_variable(name, value)
         values[name] = value
     return [f"{name}={value}" for name, value in values.items()]
@@ -190,11 +217,15 @@ def _mounts(config: Config, spec: SandboxSpec, place: Place) -> list[dict[str, A
         # The kernel refuses a sysfs, where the network is of another user namespace. Just as well.
         tmpfs("/sys", "noexec", "ro", "mode=555", "size=4096"),
         tmpfs("/run", "mode=755", f"size={RUN_MIB}m"),
-        file(place.bundle / "script", SCRIPT),
         file(config.init, INIT),
         file(place.bundle / "resolv.conf", "/etc/resolv.conf", "noexec"),
         file(place.bundle / "hosts", "/etc/hosts", "noexec"),
     ]
+    mounts += (
+        [file(place.bundle / "scripts", RUNS)] if spec.is_held else [file(place.bundle / "script", SCRIPT)]
+    )
+    if spec.uploads is not None:
+        mounts += [file(spec.uploads, UPLOADS)]
     if config.ca_bundle:
         mounts += [file(config.ca_bundle, CA, "noexec"), file(place.bundle / "apt.conf", APT, "noexec")]
     return mounts

@@ -19,6 +19,7 @@ from hostagent.linux import mount
 CPU_PERIOD_US = 100_000
 KILL_TIMEOUT_S = 10.0
 REMOVE_TIMEOUT_S = 5.0
+FREEZE_TIMEOUT_S = 5.0
 SANDBOX_CONTROLLERS = ("cpu", "cpuacct", "memory", "pids", "freezer", "devices")
 ROOT = Path("/sys/fs/cgroup")
 
@@ -106,6 +107,67 @@ def make(groups: Cgroups, name: str) -> None:
         path.mkdir(parents=True, exist_ok=True)
     if "cpuset" in groups.roots:
         _fill_cpuset(groups.roots["cpuset"], name)
+
+
+def make_inside(groups: Cgroups, name: str) -> None:
+    """Create a group inside one that holds processes. It passes on no controller in version 2, which allows
+    that for such groups only; the limits of the outer one hold for both."""
+    for path in groups.paths(name):
+        if path.parent.is_dir():
+            path.mkdir(exist_ok=True)
+    if not groups.is_v2 and "cpuset" in groups.roots and groups.path("cpuset", name).is_dir():
+        _fill_cpuset(groups.roots["cpuset"], name)
+
+
+def of_process(groups: Cgroups, pid: int) -> str | None:
+    """The group in which a process can be killed. None where it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    for line in lines:
+        _number, controllers, path = line.split(":", 2)
+        if ("" if groups.is_v2 else "freezer") in controllers.split(","):
+            return path.lstrip("/")
+    return None
+
+
+def freeze(groups: Cgroups, name: str, timeout_s: float = FREEZE_TIMEOUT_S) -> None:
+    """Stop everything in the group and below it; return when all has stopped."""
+    deadline = time.monotonic() + timeout_s
+    _set_frozen(groups, name, is_frozen=True)
+    while not _has_stopped(groups, name):
+        if time.monotonic() > deadline:
+            _set_frozen(groups, name, is_frozen=False)
+            raise TimeoutError(errno.ETIMEDOUT, f"cgroup {name} does not freeze")
+        time.sleep(0.001)
+
+
+def thaw(groups: Cgroups, name: str) -> None:
+    _set_frozen(groups, name, is_frozen=False)
+
+
+def is_frozen(groups: Cgroups, name: str) -> bool:
+    """Whether that was asked for. No where there is no such group."""
+    file, words = ("cgroup.freeze", {"1"}) if groups.is_v2 else ("freezer.state", {"FROZEN", "FREEZING"})
+    try:
+        return (groups.path("freezer", name) / file).read_text().strip() in words
+    except FileNotFoundError:
+        return False
+
+
+def _set_frozen(groups: Cgroups, name: str, *, is_frozen: bool) -> None:
+    if groups.is_v2:
+        (groups.path("freezer", name) / "cgroup.freeze").write_text("1" if is_frozen else "0")
+    else:
+        (groups.path("freezer", name) / "freezer.state").write_text("FROZEN" if is_frozen else "THAWED")
+
+
+def _has_stopped(groups: Cgroups, name: str) -> bool:
+    directory = groups.path("freezer", name)
+    if groups.is_v2:
+        return "frozen 1" in (directory / "cgroup.events").read_text().splitlines()
+    return (directory / "freezer.state").read_text().strip() == "FROZEN"
 
 
 def _fill_cpuset(root: Path, name: str) -> None:
@@ -216,13 +278,12 @@ def kill(groups: Cgroups, name: str, controller: str = "freezer", timeout_s: flo
 
 def _kill_frozen(groups: Cgroups, name: str, stack: contextlib.ExitStack) -> list[int]:
     """Frozen while the list is read and worked off: nothing forks, and no number is used again."""
-    state = groups.path("freezer", name) / "freezer.state"
-    state.write_text("FROZEN")
+    _set_frozen(groups, name, is_frozen=True)
     try:
         fds = _pidfds(pids(groups, name), stack)
         _kill_each(fds)
     finally:
-        state.write_text("THAWED")
+        _set_frozen(groups, name, is_frozen=False)
     return fds
 
 

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hostagent.linux import cgroup
+from hostagent.linux.cgroup import Cgroups
 from hostagent.linux.launcher import REQUEST_BYTES
 
 # All that a program of ours sees of an environment.
@@ -26,22 +28,25 @@ _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 class Launch:
     """Speaks to one launcher process. Use from one event loop."""
 
-    def __init__(self, state_fs: Path, hierarchies: Sequence[Path], cgroups: Sequence[Path]) -> None:
+    def __init__(self, state_fs: Path, hierarchies: Sequence[Path], groups: Cgroups, name: str) -> None:
         """`hierarchies`: the version 1 cgroup mounts that what it starts may see; none: all that there is.
-        `cgroups`: the directories of the launcher's own groups."""
+        `name`: the launcher's own group. What it starts for good leaves that of the cpu controller."""
         self._state_fs = state_fs
         self._hierarchies = hierarchies
-        self._cgroups = cgroups
+        self._groups = groups
+        self._name = name
         self._child: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._last = 0
 
     def open(self) -> None:
-        """Start the launcher, where none is up."""
+        """Start the launcher, where none is up. OSError where an earlier one cannot be got rid of: it may
+        still serve what a dead agent asked for, and nobody could tell what has happened."""
         if self._socket is not None:
             return
         self._reap()
+        cgroup.kill(self._groups, self._name, "cpu", REAP_S)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             command = [sys.executable, "-m", "hostagent.linux.launcher", str(theirs.fileno())]
@@ -54,7 +59,8 @@ class Launch:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # a stop of the agent's process group must not cut a launch short
             )
-        for group in self._cgroups:  # what it starts is neither stopped nor limited with the agent
+        # What it starts is neither stopped nor limited with the agent.
+        for group in self._groups.paths(self._name):
             (group / "cgroup.procs").write_text(str(self._child.pid))
         ours.setblocking(False)
         self._socket = ours
@@ -89,9 +95,11 @@ class Launch:
         *,
         env: dict[str, str] | None = None,
         cgroups: Sequence[Path] = (),
+        is_gated: bool = False,
     ) -> int:
-        """Start a program with `fds` as its 0, 1, ...; answers its pid."""
-        return int(await self._spawn(argv, fds, env, cgroups, is_awaited=False))
+        """Start a program with `fds` as its 0, 1, ...; answers its pid. One that goes to `cgroups` must do
+        nothing before it reads from its gate: one more descriptor, or with `is_gated` the last of `fds`."""
+        return int(await self._spawn(argv, fds, env, cgroups, is_awaited=False, is_gated=is_gated))
 
     async def run(self, argv: Sequence[str]) -> tuple[int, bytes]:
         """Run a program to its end; answers its exit code (-n: signal n) and what it wrote."""
@@ -112,13 +120,14 @@ class Launch:
         cgroups: Sequence[Path],
         *,
         is_awaited: bool,
+        is_gated: bool = False,
     ) -> Any:
         values = {
             "argv": list(argv),
             "env": {**ENVIRONMENT, **(env or {})},
             "cgroups": list(map(str, cgroups)),
         }
-        return await self._call("spawn", fds=fds, is_awaited=is_awaited, **values)
+        return await self._call("spawn", fds=fds, is_awaited=is_awaited, is_gated=is_gated, **values)
 
     async def _call(self, call: str, fds: Sequence[int] = (), **values: Any) -> Any:
         self._last += 1

@@ -10,6 +10,7 @@ does the launcher.
 
 from __future__ import annotations
 
+import array
 import contextlib
 import fcntl
 import json
@@ -25,7 +26,7 @@ from typing import Any
 from hostagent.linux import mount, process
 
 REQUEST_BYTES = 128 * 1024
-FDS_PER_REQUEST = 4
+FDS_PER_REQUEST = 5
 FIRST_HIGH_FD = 64
 IDS_PER_SANDBOX = 65_536
 OVERLAY_OPTIONS = {"redirect_dir": "nofollow", "metacopy": "off", "index": "off", "xino": "off"}
@@ -115,9 +116,7 @@ class Launcher:
                 return
 
     def _serve(self) -> bool:
-        data, fds, _flags, _address = socket.recv_fds(
-            self._agent, REQUEST_BYTES, FDS_PER_REQUEST, socket.MSG_CMSG_CLOEXEC
-        )
+        data, fds = _receive(self._agent)
         if not data:
             return False
         request = json.loads(data)
@@ -170,13 +169,15 @@ class Launcher:
         Answers the pid at once, or the exit code at its end where `is_awaited`."""
         if not request["cgroups"]:
             pid = _start(request["argv"], request["env"], fds)
+        elif request["is_gated"]:
+            pid = _start(request["argv"], request["env"], fds)
+            _move(pid, request["cgroups"])
         else:
             # The program reads its gate before it does anything, so all it starts is in the groups too.
             gate, opener = os.pipe2(os.O_CLOEXEC)
             try:
                 pid = _start(request["argv"], request["env"], [*fds, gate])
-                for group in request["cgroups"]:
-                    (Path(group) / "cgroup.procs").write_text(str(pid))
+                _move(pid, request["cgroups"])
                 os.write(opener, b".")
             finally:
                 os.close(gate)
@@ -191,6 +192,19 @@ class Launcher:
         if base not in self._user_namespaces:
             self._user_namespaces[base] = _make_user_namespace(base)
         return self._user_namespaces[base]
+
+
+def _receive(agent: socket.socket) -> tuple[bytes, list[int]]:
+    """A request, empty at the end, and the descriptors that came with it. socket.recv_fds would do, but it
+    ignores its flags (Python 3.11), and every program that is started inherited them."""
+    size = array.array("i").itemsize
+    data, ancillary, _flags, _address = agent.recvmsg(
+        REQUEST_BYTES, socket.CMSG_SPACE(FDS_PER_REQUEST * size), socket.MSG_CMSG_CLOEXEC
+    )
+    fds = array.array("i")
+    for _level, _kind, values in ancillary:
+        fds.frombytes(values[: len(values) - len(values) % size])
+    return data, list(fds)
 
 
 def _start(argv: list[str], env: dict[str, str], fds: list[int]) -> int:
@@ -212,6 +226,16 @@ def _start(argv: list[str], env: dict[str, str], fds: list[int]) -> int:
     finally:
         for fd in high:
             os.close(fd)
+
+
+def _move(pid: int, groups: list[str]) -> None:
+    """Into control groups, or nowhere: a program that waits at its gate in no group of its own is lost."""
+    try:
+        for group in groups:
+            (Path(group) / "cgroup.procs").write_text(str(pid))
+    except OSError:
+        os.kill(pid, signal.SIGKILL)
+        raise
 
 
 def _make_user_namespace(base: int) -> int:

@@ -12,6 +12,7 @@ from hostagent.linux.syscall import check, libc
 
 PR_SET_SECUREBITS = 28
 SECBIT_NO_SETUID_FIXUP = 1 << 2
+PF_EXITING = 0x4
 
 
 @contextlib.contextmanager
@@ -29,6 +30,15 @@ def files(pid: int) -> Iterator[os.stat_result]:
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):  # closed meanwhile
             yield entry.stat()
+
+
+def is_ending(pid: int) -> bool:
+    """Whether the process has begun to end, or is gone: such ones have left their control groups."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return bool(int(fields[6]) & PF_EXITING)
 
 
 @contextlib.contextmanager

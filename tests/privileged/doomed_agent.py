@@ -1,4 +1,6 @@
-"""Takes a sandbox through its life and is killed on the way: `doomed_agent <before|after> <where> ...`."""
+"""Takes a sandbox through its life and is killed on the way: `doomed_agent <before|after> <where> ...`.
+
+With a run it lives until its held sandbox is up, and the place is looked for in the life of the run."""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ import sys
 from typing import Any
 
 from hostagent.config import load
+from hostagent.drivers.base import RunSpec
 from hostagent.drivers.oci import OciDriver
 from tests.privileged.sandbox import make_spec
 
@@ -42,6 +45,7 @@ def die_at(when: str, where: str) -> None:
 
 
 async def live(sandbox_id: str, script: str) -> None:
+    die_at(sys.argv[1], sys.argv[2])
     driver = OciDriver(load())
     await driver.open()
     spec = make_spec(script, sandbox_id=sandbox_id)
@@ -52,6 +56,22 @@ async def live(sandbox_id: str, script: str) -> None:
     await driver.destroy(sandbox_id)
 
 
+async def live_with_a_run(sandbox_id: str, run_id: str, script: str) -> None:
+    driver = OciDriver(load())
+    await driver.open()
+    await driver.create(make_spec("", sandbox_id=sandbox_id, is_held=True))
+    await driver.start(sandbox_id)
+    die_at(sys.argv[1].removeprefix("stopped "), sys.argv[2])
+    launcher = driver.host.launch._child
+    if sys.argv[1].startswith("stopped ") and launcher is not None:
+        launcher.send_signal(signal.SIGSTOP)  # requests wait until it is let go on
+    spec = RunSpec(sandbox_id, run_id, script.encode())
+    await driver.runs.create(spec)
+    await driver.runs.start(spec.key)
+    await driver.runs.wait(spec.key)
+    await driver.runs.destroy(spec.key)
+
+
 if __name__ == "__main__":
-    die_at(sys.argv[1], sys.argv[2])
-    asyncio.run(live(sys.argv[3], sys.argv[4]))
+    _when, _where, sandbox, text, run = sys.argv[1:]
+    asyncio.run(live_with_a_run(sandbox, run, text) if run else live(sandbox, text))

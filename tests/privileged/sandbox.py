@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hostagent.drivers.base import Exit, SandboxSpec
+from hostagent.drivers.base import Exit, RunSpec, SandboxSpec
 from hostagent.drivers.oci import OciDriver
 from hostagent.linux import notify
 
@@ -78,17 +78,72 @@ class Sandboxes:
 
     async def probe(self, name: str, *arguments: str, **values: Any) -> Any:
         """Run a Python program from probes/ inside; answers the JSON it prints."""
-        code = (PROBES / f"{name}.py").read_bytes()
-        environment = {"PROBE": json.dumps(arguments), **values.pop("environment", {})}
-        run = await self.run(b"#!/usr/bin/python3\n" + code, environment=environment, **values)
-        assert run.exit.exit_code == 0, run.output.text
-        return json.loads(run.output.stdout)
+        return read_probe(await self.run(**probe(name, *arguments, **values)))
 
     async def says(self, sandbox_id: str, text: bytes, timeout_s: float = 30) -> Output:
         """Wait until the sandbox's output holds `text`."""
-        spool = self.driver.spool_path(sandbox_id)
-        async with asyncio.timeout(timeout_s):
-            with notify.shared().subscribe(spool.parent, notify.MODIFY) as changes:
-                while text not in (output := Output.read(spool)).stdout + output.stderr:
-                    await changes.wait()
-        return output
+        return await says(self.driver.spool_path(sandbox_id), text, timeout_s)
+
+    @asynccontextmanager
+    async def held(self, **values: Any) -> AsyncIterator[Held]:
+        """A sandbox in which runs can start."""
+        async with self.started(b"", is_held=True, **values) as sandbox_id:
+            yield Held(self.driver, sandbox_id)
+
+
+class Held:
+    """A held sandbox and its runs."""
+
+    def __init__(self, driver: OciDriver, sandbox_id: str) -> None:
+        self.driver = driver
+        self.runs = driver.runs
+        self.sandbox_id = sandbox_id
+
+    def spec(self, script: str | bytes, **values: Any) -> RunSpec:
+        data = script.encode() if isinstance(script, str) else script
+        return RunSpec(**({"sandbox_id": self.sandbox_id, "run_id": new_id(), "script": data} | values))
+
+    @asynccontextmanager
+    async def started(self, script: str | bytes, **values: Any) -> AsyncIterator[str]:
+        """The key of a run; destroyed at the end."""
+        spec = self.spec(script, **values)
+        await self.runs.create(spec)
+        try:
+            await self.runs.start(spec.key)
+            yield spec.key
+        finally:
+            await self.runs.destroy(spec.key)
+
+    async def run(self, script: str | bytes, *, timeout_s: float = 60, **values: Any) -> Run:
+        async with self.started(script, **values) as key:
+            return await self.ended(key, timeout_s)
+
+    async def ended(self, key: str, timeout_s: float = 60) -> Run:
+        exit_ = await asyncio.wait_for(self.runs.wait(key), timeout_s)
+        return Run(exit_, Output.read(self.runs.spool_path(key)))
+
+    async def probe(self, name: str, *arguments: str, **values: Any) -> Any:
+        return read_probe(await self.run(**probe(name, *arguments, **values)))
+
+    async def says(self, key: str, text: bytes, timeout_s: float = 30) -> Output:
+        return await says(self.runs.spool_path(key), text, timeout_s)
+
+
+def probe(name: str, *arguments: str, **values: Any) -> dict[str, Any]:
+    code = (PROBES / f"{name}.py").read_bytes()
+    environment = {"PROBE": json.dumps(arguments), **values.pop("environment", {})}
+    return {"script": b"#!/usr/bin/python3\n" + code, "environment": environment, **values}
+
+
+def read_probe(run: Run) -> Any:
+    assert run.exit.exit_code == 0, run.output.text
+    return json.loads(run.output.stdout)
+
+
+async def says(spool: Path, text: bytes, timeout_s: float = 30) -> Output:
+    """Wait until the output in `spool` holds `text`."""
+    async with asyncio.timeout(timeout_s):
+        with notify.shared().subscribe(spool.parent, notify.MODIFY) as changes:
+            while text not in (output := Output.read(spool)).stdout + output.stderr:
+                await changes.wait()
+    return output

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -15,10 +11,9 @@ from hostagent.config import Config
 from hostagent.drivers.base import Phase
 from hostagent.drivers.oci import OciDriver
 from hostagent.errors import DriverError, SandboxLost
+from tests.privileged.doomed import run_doomed_agent
 from tests.privileged.leaks import no_leaks
 from tests.privileged.sandbox import Output, Sandboxes, make_spec, new_id
-
-ROOT = Path(__file__).resolve().parents[2]
 
 # Where the agent dies: before or after a call that changes something on the host.
 BEFORE_START = [
@@ -45,25 +40,6 @@ WHILE_DESTROYING = [
     ("before", "hostagent.network.pool.NetworkPool.give"),
     ("after", "hostagent.network.pool.NetworkPool.give"),
 ]
-
-
-def run_doomed_agent(
-    config: Config, sandbox_id: str, when: str, where: str, script: str = "sleep 60"
-) -> None:
-    """Another process creates, starts and destroys a sandbox until it is killed at the named place."""
-    command = [sys.executable, "-m", "tests.privileged.doomed_agent", when, where, sandbox_id, script]
-    environment = {
-        "PATH": os.environ["PATH"],
-        "MAGS_AGENT_STATE_DIR": str(config.state_dir),
-        "MAGS_AGENT_INSTANCE": config.instance,
-        "MAGS_AGENT_SANDBOXES": str(config.sandboxes),
-        "MAGS_AGENT_NETWORK4": config.network4,
-        "MAGS_AGENT_NETWORK6": config.network6,
-    }
-    ended = subprocess.run(
-        command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert ended.returncode == -signal.SIGKILL, ended.stderr
 
 
 @pytest.mark.parametrize(("when", "where"), [*BEFORE_START, *AFTER_START, *WHILE_DESTROYING])

@@ -362,4 +362,4 @@ def test_every_listed_call_is_listed_once() -> None:
 def test_a_script_never_becomes_an_argument() -> None:
     script = b"--help; $(reboot)"
     made = SandboxSpec("a" * 16, "u1", "standard", script)
-    assert spec.command(made.script, "/bin/sh") == ["/bin/sh", "-l", spec.SCRIPT]
+    assert spec.command(made.script, "/bin/sh", spec.SCRIPT) == ["/bin/sh", "-l", spec.SCRIPT]

@@ -1,0 +1,217 @@
+"""Runs in held sandboxes: the runtime's `exec`, below a conmon of the run's own.
+
+conmon is started by `create` and waits at the run's gate. Only `start` opens that, after it has noted so: as
+the same conmon can run its script but once, a run starts at most once, whoever dies when.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal as signals
+import time
+from pathlib import Path
+
+from hostagent.drivers import ends, shim, spec
+from hostagent.drivers.base import Exit, FoundRun, Phase, RunSpec
+from hostagent.drivers.ends import Watched
+from hostagent.drivers.host import SHIM, Host
+from hostagent.drivers.runbundle import RunBundle
+from hostagent.drivers.rungroup import RunGroup
+from hostagent.drivers.stopwatch import Stopwatch
+from hostagent.errors import DriverError
+from hostagent.linux import cgroup, notify, process
+
+RUN_ID = re.compile(r"[a-z0-9]{8,32}")
+KILL_TIMEOUT_S = 10.0  # for a runtime that is about to add the script to the run's group
+LOOK_AGAIN_S = 0.002
+
+
+class OciRuns:
+    """See `hostagent.drivers.base.Runs`."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def adopt(self) -> None:
+        """An earlier agent may have died before it limited the conmon of a run that it had started."""
+        for name in cgroup.children(self._host.groups, self._host.config.instance):
+            if name.startswith(SHIM) and "." in name:
+                self._limit(self._host.group(name))
+
+    async def find(self, sandbox_id: str) -> list[FoundRun]:
+        return await self._host.slow(self.found, sandbox_id)
+
+    def found(self, sandbox_id: str) -> list[FoundRun]:
+        bundle = self._host.bundle(sandbox_id)
+        try:
+            names = sorted(path.name for path in (bundle.path / "runs").iterdir())
+        except FileNotFoundError:
+            return []
+        runs = [RunBundle(bundle, name) for name in names if RUN_ID.fullmatch(name)]
+        return [FoundRun(run.key, self._phase(run)) for run in runs]
+
+    def _phase(self, run: RunBundle) -> Phase:
+        phase = run.phase()
+        return Phase.CREATED if phase is Phase.RUNNING and self._still_waits(run) else phase
+
+    def _still_waits(self, run: RunBundle) -> bool:
+        """Whether conmon waits although a start was noted: an agent died before it opened the gate. Only a
+        second `start` opens it now: launchers, which may outlive an agent for a moment, never do."""
+        return self._has_waiter(run) and not run.is_knocked()
+
+    def _has_waiter(self, run: RunBundle) -> bool:
+        try:
+            gate = run.gate.stat()
+            shims = cgroup.pids(self._host.groups, self._group(run).shim, "cpu")
+            return any(os.path.samestat(gate, held) for pid in shims for held in process.files(pid))
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+
+    # --- A run ---
+
+    async def create(self, spec: RunSpec) -> dict[str, int]:
+        run = self._run(spec.key)
+        # A task of its own: a caller that is cancelled must not leave a half-made run behind.
+        return await asyncio.shield(asyncio.create_task(self._create_or_undo(spec, run)))
+
+    async def _create_or_undo(self, spec: RunSpec, run: RunBundle) -> dict[str, int]:
+        async with self._host.lock(spec.sandbox_id):
+            if run.path.exists():
+                raise DriverError(f"{run.name} exists already", "destroy it first")
+            try:
+                return await self._create(spec, run)
+            except Exception as error:
+                with contextlib.suppress(OSError, DriverError):  # found again later; the first error is told
+                    await self._host.slow(self._remove, run)
+                if isinstance(error, OSError):
+                    raise DriverError(f"cannot prepare {run.name}: {error}") from error
+                raise
+
+    async def _create(self, spec: RunSpec, run: RunBundle) -> dict[str, int]:
+        watch = Stopwatch()
+        group = self._group(run)
+        place = await self._host.slow(self._write, spec, run)
+        shim_group = self._host.groups.path("cpu", group.shim)
+        await shim.prepare(self._host.launch, self._host.engine, run, place, shim_group)
+        run.mark_created()
+        watch.lap("created")
+        return watch.laps
+
+    def _write(self, spec_: RunSpec, run: RunBundle) -> shim.RunPlace:
+        claim = self._host.claims.get(spec_.sandbox_id)
+        if claim is None or not claim.is_held or run.sandbox.phase() is not Phase.RUNNING:
+            raise DriverError(f"{run.sandbox.name} is not one that holds runs, or not up")
+        process_ = spec.run_process(self._host.config, spec_, spec.shell(claim.lower))
+        run.write(spec_, process_)
+        place = self._group(run).make()
+        run.note_oom_kills(self._group(run).oom_kills())
+        return place
+
+    async def start(self, key: str) -> None:
+        run = self._run(key)
+        async with self._host.lock(key):
+            await self._host.slow(self._open_gate, run)
+            try:
+                await self._host.slow(self._check_start, run, await self._started_pid(run))
+            except DriverError:
+                with contextlib.suppress(OSError):  # it may have started all the same
+                    await self._host.slow(self._kill, run)
+                raise
+
+    def _open_gate(self, run: RunBundle) -> None:
+        if cgroup.is_frozen(self._host.groups, self._host.group(run.sandbox.sandbox_id)):
+            raise DriverError(f"{run.sandbox.name} is frozen", "thaw it first")
+        if run.phase() is not Phase.RUNNING or not self._still_waits(run):
+            if run.phase() is Phase.CREATED and not self._has_waiter(run):
+                raise DriverError(f"the shim of {run.name} is gone: it cannot start any more")
+            run.mark_started()
+        shim.knock(run.gate)
+
+    async def _started_pid(self, run: RunBundle) -> int:
+        try:
+            async with asyncio.timeout(shim.ANSWER_TIMEOUT_S):
+                answer = await ends.until(self._host, self._watched(run), run.answer_file, notify.MODIFY)
+        except TimeoutError as error:
+            raise DriverError(f"{run.name} does not start") from error
+        return shim.read_pid(self._host.engine, answer.partition(b"\n")[0], "exec")
+
+    def _check_start(self, run: RunBundle, pid: int) -> None:
+        group = self._group(run)
+        with contextlib.suppress(ProcessLookupError), process.pidfd(pid) as fd:
+            if not group.holds(pid):
+                signals.pidfd_send_signal(fd, signals.SIGKILL)
+                raise DriverError(f"{self._host.engine.runtime.name} did not put {run.name} into its cgroup")
+        self._limit(group.shim)  # not earlier: the runtime started below conmon
+
+    def _limit(self, shim_group: str) -> None:
+        cgroup.limit_cpu(self._host.groups, shim_group, self._host.config.shim_cpu_percent)
+
+    def spool_path(self, key: str) -> Path:
+        return self._run(key).spool
+
+    async def wait(self, key: str) -> Exit:
+        run = self._run(key)
+        code = await ends.wait(self._host, self._watched(run))
+        return await self._host.slow(self._end, run, code)
+
+    def _end(self, run: RunBundle, code: int) -> Exit:
+        is_oom = self._group(run).oom_kills() > run.oom_kills_before()
+        return ends.end(self._watched(run), code, is_oom=is_oom, is_disk_full=run.sandbox.is_disk_full())
+
+    async def signal(self, key: str, signum: signals.Signals) -> None:
+        await self._host.slow(ends.send, self._host, self._watched(self._run(key)), signum)
+
+    async def kill(self, key: str) -> None:
+        run = self._run(key)
+        try:
+            await self._host.slow(self._kill, run)
+        except OSError as error:
+            raise DriverError(f"cannot kill {run.name}: {error}") from error
+
+    def _kill(self, run: RunBundle) -> None:
+        """All of it: also what the runtime is about to put into the group."""
+        group, groups = self._group(run), self._host.groups
+        if self._has_waiter(run):
+            cgroup.kill(groups, group.shim, "cpu")
+        deadline = time.monotonic() + KILL_TIMEOUT_S
+        cgroup.kill(groups, group.name)
+        while not run.exit_file.exists() and cgroup.pids(groups, group.shim, "cpu"):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the shim of {run.name} does not end")
+            time.sleep(LOOK_AGAIN_S)
+            cgroup.kill(groups, group.name)
+
+    async def destroy(self, key: str) -> None:
+        run = self._run(key)
+        await asyncio.shield(asyncio.create_task(self._destroy(run)))
+
+    async def _destroy(self, run: RunBundle) -> None:
+        if not run.exit_file.exists():
+            await self.kill(run.key)
+        async with self._host.lock(run.sandbox.sandbox_id):
+            try:
+                await self._host.slow(self._remove, run)
+            except OSError as error:
+                raise DriverError(f"cannot remove {run.name}: {error}", "destroy it again") from error
+
+    def _remove(self, run: RunBundle) -> None:
+        group = self._group(run)
+        cgroup.kill(self._host.groups, group.shim, "cpu")
+        group.remove()
+        run.remove()
+
+    def _run(self, key: str) -> RunBundle:
+        sandbox_id, _, run_id = key.partition(".")
+        if not RUN_ID.fullmatch(run_id):
+            raise DriverError(f"{key!r} is not the key of a run")
+        return RunBundle(self._host.bundle(sandbox_id), run_id)
+
+    def _group(self, run: RunBundle) -> RunGroup:
+        return RunGroup(self._host, run.sandbox.sandbox_id, run.run_id)
+
+    def _watched(self, run: RunBundle) -> Watched:
+        group = self._group(run)
+        return Watched(run, group.name, group.shim)
