@@ -11,6 +11,7 @@ import fcntl
 import os
 import struct
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
@@ -22,6 +23,11 @@ _QUOTA = struct.Struct("=QQ")  # btrfs_ioctl_quota_ctl_args: cmd, status
 _QGROUP_CREATE = struct.Struct("=QQ")  # btrfs_ioctl_qgroup_create_args: create, qgroupid
 _QGROUP_LIMIT = struct.Struct("=QQQQQQ")  # btrfs_ioctl_qgroup_limit_args: id, flags, max/max/rsv/rsv
 _LOOKUP = struct.Struct("=QQ4080s")  # btrfs_ioctl_ino_lookup_args: treeid, objectid, name
+# btrfs_ioctl_get_subvol_info_args: treeid, name, parent_id, dirid, generation, flags, uuid, parent_uuid,
+# received_uuid, ctransid, otransid, stransid, rtransid, four times, reserved
+_SUBVOL_INFO = struct.Struct("=Q256sQQQQ16s16s16sQQQQ64s64s")
+_RECEIVED = struct.Struct("=16sQQ16s16sQ128s")  # btrfs_ioctl_received_subvol_args: uuid, stransid, rtransid
+_FLAGS = struct.Struct("=Q")
 _FS_INFO = struct.Struct("=QQ16s992s")  # btrfs_ioctl_fs_info_args: max_id, num_devices, fsid, rest
 
 
@@ -34,12 +40,36 @@ _IOC_SNAP_DESTROY = _ioctl(1, 15, _PATH.size)
 _IOC_INO_LOOKUP = _ioctl(3, 18, _LOOKUP.size)
 _IOC_SNAP_CREATE_V2 = _ioctl(1, 23, _SNAPSHOT.size)
 _IOC_FS_INFO = _ioctl(2, 31, _FS_INFO.size)
+_IOC_SUBVOL_GETFLAGS = _ioctl(2, 25, _FLAGS.size)
+_IOC_SUBVOL_SETFLAGS = _ioctl(1, 26, _FLAGS.size)
+_IOC_SET_RECEIVED_SUBVOL = _ioctl(3, 37, _RECEIVED.size)
+_IOC_GET_SUBVOL_INFO = _ioctl(2, 60, _SUBVOL_INFO.size)
 _IOC_QUOTA_CTL = _ioctl(3, 40, _QUOTA.size)
 _IOC_QGROUP_CREATE = _ioctl(1, 42, _QGROUP_CREATE.size)
 _IOC_QGROUP_LIMIT = _ioctl(2, 43, _QGROUP_LIMIT.size)
 _SUBVOL_RDONLY = 2
 _QUOTA_CTL_ENABLE = 1
 _LIMIT_MAX_REFERENCED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SubvolumeInfo:
+    id: int
+    generation: int  # of the last transaction that changed its tree, making a snapshot of it included
+    is_read_only: bool
+    uuid: UUID
+    received_uuid: UUID | None  # of the subvolume that this one was received as a copy of
+    ctransid: int  # of the last transaction that changed an inode
+    stransid: int  # the ctransid of the subvolume it is a copy of
+
+    @property
+    def stream_uuid(self) -> UUID:
+        """How `btrfs send` names it."""
+        return self.received_uuid or self.uuid
+
+    @property
+    def stream_transid(self) -> int:
+        return self.stransid if self.received_uuid else self.ctransid
 
 
 def _call(directory: Path, request: int, data: bytes, what: str) -> bytes:
@@ -88,6 +118,13 @@ def subvolume_id(path: Path) -> int:
     return int(_LOOKUP.unpack(answer)[0])
 
 
+def inode_path(subvolume: Path, inode: int) -> bytes:
+    """One of the paths of an inode, from the root of its subvolume. FileNotFoundError if there is none."""
+    answer = _call(subvolume, _IOC_INO_LOOKUP, _LOOKUP.pack(0, inode, b""), f"inode {inode} of {subvolume}")
+    name: bytes = _LOOKUP.unpack(answer)[2]
+    return name.split(b"\0")[0].rstrip(b"/")
+
+
 def subvolume_create(path: Path) -> None:
     _call(path.parent, _IOC_SUBVOL_CREATE, _PATH.pack(0, os.fsencode(path.name)), f"subvolume create {path}")
 
@@ -109,6 +146,33 @@ def subvolume_destroy(path: Path) -> None:
         _call(path.parent, _IOC_SNAP_DESTROY, data, f"subvolume destroy {path}")
     except FileNotFoundError:
         return
+
+
+def subvolume_info(path: Path) -> SubvolumeInfo:
+    answer = _call(path, _IOC_GET_SUBVOL_INFO, bytes(_SUBVOL_INFO.size), f"subvolume info {path}")
+    found = _SUBVOL_INFO.unpack(answer)
+    received = UUID(bytes=found[8])
+    return SubvolumeInfo(
+        id=found[0],
+        generation=found[4],
+        is_read_only=bool(found[5] & _SUBVOL_RDONLY),
+        uuid=UUID(bytes=found[6]),
+        received_uuid=received if received.int else None,
+        ctransid=found[9],
+        stransid=found[11],
+    )
+
+
+def subvolume_set_received(path: Path, uuid: UUID, stransid: int) -> None:
+    """Make a writable subvolume known as a copy of another one, as `btrfs receive` does."""
+    data = _RECEIVED.pack(uuid.bytes, stransid, 0, b"", b"", 0, b"")
+    _call(path, _IOC_SET_RECEIVED_SUBVOL, data, f"set received subvolume {path}")
+
+
+def subvolume_set_read_only(path: Path) -> None:
+    answer = _call(path, _IOC_SUBVOL_GETFLAGS, bytes(_FLAGS.size), f"subvolume flags {path}")
+    flags = _FLAGS.unpack(answer)[0] | _SUBVOL_RDONLY
+    _call(path, _IOC_SUBVOL_SETFLAGS, _FLAGS.pack(flags), f"subvolume read-only {path}")
 
 
 def quota_enable(directory: Path) -> None:

@@ -1,0 +1,265 @@
+"""One volume on this host. Everything here blocks for some ms: call it in a thread, one call at a time.
+
+    state.json        what `live` began from; there from the first step to the last of the volume's life
+    live              writable subvolume: upper/ and work/ of the overlay
+    versions/<sha256>         read-only snapshot of a version, by its manifest's sum
+    versions/<sha256>.json    the manifest
+    versions/pending          a snapshot that is not a version yet; pending.json says of what
+
+Names that end in `.new` or `.old` are half-made: `mend` removes them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from hostagent.linux import btrfs
+from hostagent.volumes import manifest as manifests
+from hostagent.volumes.errors import VolumeMissing, VolumeTooFull
+from hostagent.volumes.manifest import Image, Manifest
+from hostagent.volumes.subvolumes import copy_of, destroy
+
+_NEW, _OLD = ".new", ".old"
+
+
+class _State(msgspec.Struct):
+    head: str | None = None  # the version that `live` began from, or was last saved as
+    ctransid: int = 0  # of that version's snapshot here: `live` has another one when it was changed
+    live: int = 0  # subvolume id: which of `live`, `live.new` and `live.old` counts
+
+
+class _Pending(msgspec.Struct):
+    parent: str | None
+    made_at: int
+    image: Image | None
+    version: str | None = None  # set when it is about to become this one
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version that is on this host."""
+
+    sha256: str
+    path: Path
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A snapshot of `live` that is to be sent. The same after a restart of the agent."""
+
+    path: Path
+    parent: Version | None
+    made_at: int  # Unix ms
+    image: Image | None
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    path: Path
+
+    @property
+    def live(self) -> Path:
+        return self.path / "live"
+
+    @property
+    def versions(self) -> Path:
+        return self.path / "versions"
+
+    @property
+    def exists(self) -> bool:
+        return (self.path / "state.json").exists()
+
+    @property
+    def head(self) -> str | None:
+        """The version that the next one builds on."""
+        return self._state().head
+
+    def make(self) -> None:
+        """An empty place for versions and `live`; there already is fine."""
+        self.versions.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self.exists:
+            self._write("state.json", _State())
+
+    def make_live(self, sha256: str | None, limit_bytes: int) -> None:
+        """Begin from a version that is here, or empty. An older `live` is replaced."""
+        fresh, stale = self.live.with_suffix(_NEW), self.live.with_suffix(_OLD)
+        destroy(fresh)
+        destroy(stale)
+        if sha256 is None:
+            btrfs.subvolume_create(fresh)
+            state = _State()
+        else:
+            btrfs.subvolume_snapshot(self.version(sha256).path, fresh, is_read_only=False)
+            # Before anything is changed: what comes in the same transaction would have the same number.
+            state = _State(sha256, btrfs.subvolume_info(fresh).ctransid)
+        state.live = btrfs.subvolume_id(fresh)
+        _empty_work(fresh)
+        btrfs.qgroup_limit(fresh, limit_bytes)
+        self._write("state.json", state)
+        self._settle_live(state)
+
+    def take(self, made_at: int, image: Image | None) -> Pending | None:
+        """Snapshot `live`, which may be in use. None when nothing was changed since its head.
+
+        Only a snapshot writes out what is in files' caches; so it, not `live`, tells what was changed."""
+        if (pending := self.pending()) is not None:
+            return pending
+        state = self._state()
+        self._write("pending.json", _Pending(state.head, made_at, image))
+        btrfs.subvolume_snapshot(self.live, self.versions / "pending", is_read_only=True)
+        ctransid = btrfs.subvolume_info(self.versions / "pending").ctransid
+        if state.head is not None and ctransid == state.ctransid:
+            self.drop()
+            return None
+        return self.pending()
+
+    def pending(self) -> Pending | None:
+        path = self.versions / "pending"
+        if not btrfs.is_subvolume(path):
+            return None
+        found = self._read_pending()
+        parent = self.version(found.parent) if found.parent and self.has(found.parent) else None
+        return Pending(path, parent, found.made_at, found.image)
+
+    def keep(self, data: bytes) -> Version:
+        """The pending snapshot is the version with this manifest now, and the head."""
+        sha256 = manifests.name(data)
+        found = self._read_pending()
+        found.version = sha256
+        (self.versions / f"{sha256}.json").write_bytes(data)
+        self._write("pending.json", found)
+        (self.versions / "pending").rename(self.versions / sha256)
+        return self._kept(sha256)
+
+    def drop(self) -> None:
+        """Forget the pending snapshot."""
+        destroy(self.versions / "pending")
+        (self.path / "pending.json").unlink(missing_ok=True)
+
+    def adopt(self, subvolume: Path, data: bytes) -> Version:
+        """Make a copy of the read-only `subvolume` the version with this manifest. There already is fine."""
+        sha256 = manifests.name(data)
+        path = self.versions / sha256
+        if not self.has(sha256):
+            fresh = path.with_suffix(_NEW)
+            destroy(fresh)
+            copy_of(subvolume, fresh)
+            path.with_suffix(".json").write_bytes(data)
+            fresh.rename(path)
+        return self.version(sha256)
+
+    def has(self, sha256: str) -> bool:
+        path = self.versions / sha256
+        return btrfs.is_subvolume(path) and path.with_suffix(".json").exists()
+
+    def version(self, sha256: str) -> Version:
+        if not self.has(sha256):
+            raise VolumeMissing(f"version {sha256[:12]} is not on this host", "restore it")
+        path = self.versions / sha256
+        return Version(sha256, path, manifests.decode(path.with_suffix(".json").read_bytes()))
+
+    def local_versions(self) -> list[str]:
+        return sorted(path.stem for path in self.versions.glob("*.json") if self.has(path.stem))
+
+    def retain(self, wanted: Collection[str]) -> None:
+        """Remove all versions from this host but `wanted` and the head."""
+        for sha256 in set(self.local_versions()) - {*wanted, self.head}:
+            path = self.versions / sha256
+            destroy(path)
+            path.with_suffix(".json").unlink()
+
+    def resize(self, limit_bytes: int) -> None:
+        """May be done while `live` is in use."""
+        used, _ = self.usage()
+        if used > limit_bytes:
+            raise VolumeTooFull(
+                f"the volume holds {used} bytes, more than {limit_bytes}", "remove files first"
+            )
+        btrfs.qgroup_limit(self.live, limit_bytes)
+
+    def usage(self) -> tuple[int, int]:
+        """Bytes that `live` refers to, and its limit."""
+        return btrfs.qgroup_usage(btrfs.uuid(self.path), btrfs.subvolume_info(self.live).id)
+
+    def delete(self) -> None:
+        (self.path / "state.json").unlink(missing_ok=True)  # from here on it is half-made
+        if not self.path.exists():
+            return
+        for path in (*self.path.glob("live*"), *self.versions.glob("*")):
+            destroy(path)
+        shutil.rmtree(self.path)
+
+    def mend(self) -> None:
+        """Finish or undo what a killed agent was at."""
+        if not self.exists:
+            self.delete()
+            return
+        self._settle_live(self._state())
+        for path in self.versions.glob(f"*{_NEW}"):
+            destroy(path)
+        self._mend_pending()
+        for path in self.versions.glob("*.json"):
+            if not self.has(path.stem):
+                path.unlink()
+
+    def _settle_live(self, state: _State) -> None:
+        """The one that counts gets its name, the others go."""
+        fresh, stale = self.live.with_suffix(_NEW), self.live.with_suffix(_OLD)
+        if btrfs.is_subvolume(fresh) and btrfs.subvolume_id(fresh) == state.live:
+            if self.live.exists():
+                self.live.rename(stale)
+            fresh.rename(self.live)
+        destroy(fresh)
+        destroy(stale)
+
+    def _mend_pending(self) -> None:
+        is_there = btrfs.is_subvolume(self.versions / "pending")
+        try:
+            found = self._read_pending()
+        except (FileNotFoundError, msgspec.DecodeError):
+            self.drop()
+            return
+        if is_there:
+            return
+        if found.version and self.has(found.version):
+            self._kept(found.version)
+        else:
+            self.drop()
+
+    def _kept(self, sha256: str) -> Version:
+        version = self.version(sha256)
+        ctransid = btrfs.subvolume_info(version.path).ctransid
+        self._write("state.json", _State(sha256, ctransid, self._state().live))
+        self.drop()
+        return version
+
+    def _state(self) -> _State:
+        try:
+            return msgspec.json.decode((self.path / "state.json").read_bytes(), type=_State)
+        except FileNotFoundError as error:
+            raise VolumeMissing(f"there is no volume {self.path.name} on this host") from error
+
+    def _read_pending(self) -> _Pending:
+        return msgspec.json.decode((self.path / "pending.json").read_bytes(), type=_Pending)
+
+    def _write(self, name: str, value: object) -> None:
+        fresh = self.path / f"{name}{_NEW}"
+        with fresh.open("wb") as file:
+            file.write(msgspec.json.encode(value))
+            file.flush()
+            os.fsync(file.fileno())  # of a machine that loses its power, too
+        fresh.replace(self.path / name)
+
+
+def _empty_work(live: Path) -> None:
+    """overlayfs wants its `work` empty and of its own making."""
+    (live / "upper").mkdir(mode=0o755, exist_ok=True)
+    shutil.rmtree(live / "work", ignore_errors=True)
+    (live / "work").mkdir(mode=0o755)
