@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from workspaces.errors import BadManifest
 from workspaces.limits import MANIFEST_LIMIT_BYTES, SEGMENT_LIMIT_BYTES, SEGMENT_RAW_BYTES
 
-Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 UnixMs = Annotated[int, Meta(ge=0, lt=253_402_300_800_000)]  # below the year 10000
 Segment = tuple[
     Sha256,
@@ -22,8 +22,8 @@ Segment = tuple[
 
 
 class ImageName(Struct, frozen=True, forbid_unknown_fields=True):
-    name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
-    digest: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}\Z")]
+    digest: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,7 +31,9 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
 
     format: Annotated[int, Meta(ge=1, le=1)]
     parent: Sha256 | None  # the manifest whose stream this one continues
-    subvolume: Annotated[str, Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
+    subvolume: Annotated[
+        str, Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
+    ]
     image: ImageName | None
     raw_bytes: Annotated[int, Meta(ge=1, le=2**53)]
     raw_sha256: Sha256

@@ -13,7 +13,7 @@ from workspaces.manifests import Sha256, UnixMs
 
 T = TypeVar("T")
 Epoch = Annotated[int, Meta(ge=1, le=2**31 - 1)]
-SandboxId = Annotated[str, Meta(pattern=r"^[a-z0-9]{16}$")]
+SandboxId = Annotated[str, Meta(pattern=r"^[a-z0-9]{16}\Z")]
 Size = Annotated[int, Meta(ge=0, le=2**53)]
 ObjectSize = Annotated[int, Meta(ge=1, le=OBJECT_LIMIT_BYTES)]
 

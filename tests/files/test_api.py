@@ -156,7 +156,8 @@ def test_expired_files_go(client: Client, owner: User, monkeypatch: pytest.Monke
         f"{keys.files_prefix(owner.pk)}{name}" for name in (young, "left-by-a-kill")
     )
     monkeypatch.setattr("files.services.ABANDONED_AFTER", timedelta(0))
-    monkeypatch.setattr(timezone, "now", lambda now=timezone.now() + timedelta(minutes=1): now)
+    later = timezone.now() + timedelta(minutes=1)
+    monkeypatch.setattr(timezone, "now", lambda: later)
     assert uploads_expire() == 0
     assert [entry.key for entry in objectstore.walk(keys.files_prefix(owner.pk))] == [
         f"{keys.files_prefix(owner.pk)}{young}"
