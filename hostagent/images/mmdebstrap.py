@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from hostagent.images.sources import debian_sources
 Progress = Callable[[str], None]
 
 SUFFIX = ".tar.zst"
+PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 TAIL_LINES = 15  # of the log, in the message about a failure
 REPORT_S = 2.0  # between two lines of progress
 
@@ -74,6 +76,7 @@ def _command(recipe: Recipe, build_name: str, target: Path) -> list[str]:
     return [
         *("setpriv", "--pdeathsig=KILL"),
         *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+        *(sys.executable, "-m", "hostagent.linux.apart"),
         *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=tar", "--verbose"),
         f"--include={','.join(recipe.packages)}",
         f"--customize-hook={script}",
@@ -83,7 +86,7 @@ def _command(recipe: Recipe, build_name: str, target: Path) -> list[str]:
 
 def _run(command: list[str], work: Path, watcher: Watcher, log_path: Path) -> None:
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
-    environment |= {"TMPDIR": str(work.resolve())} | _proxies()
+    environment |= {"TMPDIR": str(work.resolve()), "PYTHONPATH": str(PACKAGE_ROOT)} | _proxies()
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     with log_path.open("w") as log, _started(command, environment) as process:
         for line in process.stdout or ():

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hostagent.linux import mount, process
+from hostagent.linux import apart, mount, process
 
 REQUEST_BYTES = 128 * 1024
 FDS_PER_REQUEST = 5
@@ -43,7 +43,7 @@ def main() -> None:
     mount.mount("none", Path("/"), "", mount.MS_REC | mount.MS_SLAVE)
     if sys.argv[3:]:
         _show_only([Path(hierarchy) for hierarchy in sys.argv[3:]])
-    _let_go_of_others(Path(sys.argv[2]))
+    apart.let_go(but=Path(sys.argv[2]))
     _protect(Path("/dev/null"))
     process.set_securebits(process.SECBIT_NO_SETUID_FIXUP)
     os.umask(0o022)
@@ -69,16 +69,6 @@ def _show_only(hierarchies: list[Path]) -> None:
         (top / name).symlink_to(target)
     flags = mount.MS_REMOUNT | mount.MS_BIND | mount.MS_RDONLY
     mount.mount("none", top, "", flags | mount.MS_NOSUID | mount.MS_NODEV | mount.MS_NOEXEC)
-
-
-def _let_go_of_others(state_fs: Path) -> None:
-    """Detach the copies of other agents' sparse file systems. Where / is not shared, as without systemd, an
-    unmount on the host does not reach this namespace, and it would hold their loop devices for ever."""
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        left, _, right = line.partition(" - ")
-        point, device = Path(left.split()[4]), right.split(" ", 2)[1]
-        if device.startswith("/dev/loop") and point.name == state_fs.name and point != state_fs:
-            mount.umount2(point, mount.MNT_DETACH)
 
 
 def _protect(device: Path) -> None:

@@ -20,7 +20,7 @@ from hostagent import images
 from hostagent.config import Config
 from hostagent.drivers.statefs import close_state, open_state
 from hostagent.errors import AgentError
-from hostagent.images.mmdebstrap import SUFFIX, Watcher, build, cached
+from hostagent.images.mmdebstrap import SUFFIX, Watcher, _command, build, cached
 from hostagent.images.recipe import BUILD_FILE, RECIPES, Recipe
 from hostagent.images.store import installed_build
 from hostagent.linux import btrfs
@@ -186,6 +186,15 @@ def test_killed_build_leaves_nothing_that_counts(tmp_path: Path) -> None:
     _until_nobody_works_in(tmp_path)
     assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
     assert cached(tmp_path, TINY) is None
+
+
+def test_build_holds_no_agents_file_system(empty_state: Path, tmp_path: Path) -> None:
+    root = str(empty_state.parent)
+    apart = ["unshare", "--mount", sys.executable, "-m", "hostagent.linux.apart"]
+    shown = ["cat", "/proc/self/mountinfo"]
+    assert root in subprocess.check_output(["unshare", "--mount", *shown], text=True)
+    assert root not in subprocess.check_output([*apart, *shown], text=True, cwd=ROOT)
+    assert "hostagent.linux.apart" in _command(TINY, "tiny", tmp_path)
 
 
 def _until_nobody_works_in(directory: Path) -> None:

@@ -1,0 +1,32 @@
+"""Away from other agents' file systems, in a mount namespace of one's own.
+
+Where / is not shared, as without systemd, an unmount on the host does not reach the copies in other
+namespaces: each would hold the loop device of an agent's sparse file system for ever.
+
+    unshare --mount python -m hostagent.linux.apart PROGRAM ARGUMENTS...
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from hostagent.linux import mount
+
+STATE_FS = "fs"  # the name of every agent's mount point (`hostagent.drivers.statefs`)
+
+
+def let_go(*, but: Path | None = None) -> None:
+    """Detach every agent's sparse file system from this process's namespace, except one."""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        left, _, right = line.partition(" - ")
+        point, device = Path(left.split()[4]), right.split(" ", 2)[1]
+        if device.startswith("/dev/loop") and point.name == STATE_FS and point != but:
+            mount.umount2(point, mount.MNT_DETACH)
+
+
+if __name__ == "__main__":
+    let_go()
+    os.environ.pop("PYTHONPATH", None)  # ours, to find this module
+    os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - a list of arguments, as everywhere
