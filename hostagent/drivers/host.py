@@ -41,6 +41,7 @@ class Host:
         self.run_dir = Path("/run/mags") / config.instance
         self.slots: dict[str, NetworkSlot] = {}  # of the sandboxes that exist, as `claims`
         self.claims: dict[str, Claim] = {}
+        self.sweeps: list[Callable[[], None]] = [self._sweep_images, self.remove_qgroups]
         self._stale_qgroups: set[int] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -69,7 +70,6 @@ class Host:
     def _prepare(self) -> StateFs:
         fs = open_state(self.config)
         (self.run_dir / "roots").mkdir(mode=0o711, parents=True, exist_ok=True)
-        (self.run_dir / "runs").mkdir(mode=0o700, exist_ok=True)
         self.engine.runtime_root.mkdir(mode=0o700, exist_ok=True)
         cgroup.make(self.groups, self.group(LAUNCHER))
         self.has_swap_limit = cgroup.has_swap_limit(self.groups, self.group(LAUNCHER))
@@ -130,10 +130,12 @@ class Host:
     async def _sweep_for_ever(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
-            with contextlib.suppress(OSError):  # tried again; nothing depends on it
-                in_use = [claim.lower for claim in self.claims.values()]
-                await self.slow(self.images.remove_unused, in_use)
-                await self.slow(self.remove_qgroups)
+            for sweep in self.sweeps:
+                with contextlib.suppress(OSError):  # tried again; nothing depends on it
+                    await self.slow(sweep)
+
+    def _sweep_images(self) -> None:
+        self.images.remove_unused([claim.lower for claim in list(self.claims.values())])
 
     def remove_qgroups(self, *subvolumes: int) -> None:
         """Those of destroyed subvolumes; what the kernel still refuses is tried again later."""

@@ -47,6 +47,7 @@ class OciDriver:
         self._edit_spec = edit_spec
         self._starting: set[str] = set()
         self.runs = OciRuns(self.host)
+        self.host.sweeps.append(self.runs.sweep)
 
     async def open(self) -> None:
         await self.host.open()
@@ -259,10 +260,8 @@ class OciDriver:
     def _remove(self, bundle: Bundle) -> None:
         for name in (*self._shims(bundle.sandbox_id), bundle.sandbox_id):
             cgroup.remove(self.host.groups, self.host.group(name))
-        states = (self.host.run_dir / "runs").glob(f"{bundle.sandbox_id}.*")
-        for directory in (self.host.engine.runtime_root / bundle.sandbox_id, *states):
-            with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(directory)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self.host.engine.runtime_root / bundle.sandbox_id)
         self.host.remove_qgroups(*bundle.remove())
 
     def _shims(self, sandbox_id: str) -> list[str]:

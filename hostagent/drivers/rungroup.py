@@ -5,15 +5,9 @@ Nothing in a sandbox can leave it: no control group is mounted there, and none c
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 
 from hostagent.drivers.host import SHIM, Host
-from hostagent.drivers.shim import RunPlace
 from hostagent.linux import cgroup, process
 
 
@@ -32,29 +26,10 @@ class RunGroup:
         """Of its conmon, which must not be killed or frozen with it."""
         return self.host.group(f"{SHIM}{self.sandbox_id}.{self.run_id}")
 
-    @property
-    def _runtime_root(self) -> Path:
-        return self.host.run_dir / "runs" / f"{self.sandbox_id}.{self.run_id}"
-
-    def make(self) -> RunPlace:
+    def make(self) -> None:
+        """Before the runtime is told of it: crun 1.8.1 enters no group at all where it does not find it."""
         cgroup.make_inside(self.host.groups, self.name)
         self.host.groups.path("cpu", self.shim).mkdir(exist_ok=True)
-        if self.host.engine.is_crun and not self.host.groups.is_v2:
-            return RunPlace(self._copy_state(), ())
-        return RunPlace(self.host.engine.runtime_root, (f"--cgroup={self.run_id}",))
-
-    def _copy_state(self) -> Path:
-        """crun's state of the container, with the run's group as the container's. Told so by --cgroup, on
-        version 1, crun 1.8.1 enters no group at all: the run would have no limits."""
-        source = self.host.engine.runtime_root / self.sandbox_id
-        target = self._runtime_root / self.sandbox_id
-        target.mkdir(mode=0o700, parents=True)
-        for path in source.iterdir():
-            if path.name not in ("status", "exec.fifo"):
-                os.link(path, target / path.name)
-        status = json.loads((source / "status").read_text())
-        (target / "status").write_text(json.dumps({**status, "cgroup-path": f"/{self.name}"}))
-        return self._runtime_root
 
     def holds(self, pid: int) -> bool:
         """Whether the process is where it should be, or at its end."""
@@ -70,5 +45,3 @@ class RunGroup:
         cgroup.remove(self.host.groups, self.shim)
         if not cgroup.pids(self.host.groups, self.name):
             cgroup.remove(self.host.groups, self.name)
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(self._runtime_root)

@@ -41,6 +41,14 @@ class OciRuns:
             if name.startswith(SHIM) and "." in name:
                 self._limit(self._host.group(name))
 
+    def sweep(self) -> None:
+        """Remove the groups of runs that are gone, where what they had left running has ended too."""
+        for sandbox_id in [name for name, claim in list(self._host.claims.items()) if claim.is_held]:
+            bundle = self._host.bundle(sandbox_id)
+            for run_id in cgroup.children(self._host.groups, self._host.group(sandbox_id)):
+                if not RunBundle(bundle, run_id).path.exists():
+                    RunGroup(self._host, sandbox_id, run_id).remove()
+
     async def find(self, sandbox_id: str) -> list[FoundRun]:
         return await self._host.slow(self.found, sandbox_id)
 
@@ -93,22 +101,21 @@ class OciRuns:
     async def _create(self, spec: RunSpec, run: RunBundle) -> dict[str, int]:
         watch = Stopwatch()
         group = self._group(run)
-        place = await self._host.slow(self._write, spec, run)
+        await self._host.slow(self._write, spec, run)
         shim_group = self._host.groups.path("cpu", group.shim)
-        await shim.prepare(self._host.launch, self._host.engine, run, place, shim_group)
+        await shim.prepare(self._host.launch, self._host.engine, run, shim_group)
         run.mark_created()
         watch.lap("created")
         return watch.laps
 
-    def _write(self, spec_: RunSpec, run: RunBundle) -> shim.RunPlace:
+    def _write(self, spec_: RunSpec, run: RunBundle) -> None:
         claim = self._host.claims.get(spec_.sandbox_id)
         if claim is None or not claim.is_held or run.sandbox.phase() is not Phase.RUNNING:
             raise DriverError(f"{run.sandbox.name} is not one that holds runs, or not up")
         process_ = spec.run_process(self._host.config, spec_, spec.shell(claim.lower))
         run.write(spec_, process_)
-        place = self._group(run).make()
+        self._group(run).make()
         run.note_oom_kills(self._group(run).oom_kills())
-        return place
 
     async def start(self, key: str) -> None:
         run = self._run(key)
@@ -140,10 +147,9 @@ class OciRuns:
 
     def _check_start(self, run: RunBundle, pid: int) -> None:
         group = self._group(run)
-        with contextlib.suppress(ProcessLookupError), process.pidfd(pid) as fd:
-            if not group.holds(pid):
-                signals.pidfd_send_signal(fd, signals.SIGKILL)
-                raise DriverError(f"{self._host.engine.runtime.name} did not put {run.name} into its cgroup")
+        if not group.holds(pid):
+            cgroup.kill(self._host.groups, group.shim, "cpu")  # whose child it still is then
+            raise DriverError(f"{self._host.engine.runtime.name} did not put {run.name} into its cgroup")
         self._limit(group.shim)  # not earlier: the runtime started below conmon
 
     def _limit(self, shim_group: str) -> None:

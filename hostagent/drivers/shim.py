@@ -73,14 +73,6 @@ class Engine:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class RunPlace:
-    """How the runtime is told to put a run into its own control group."""
-
-    runtime_root: Path
-    options: tuple[str, ...]  # of its `exec`
-
-
 def knock(gate: Path) -> bool:
     """Send the byte for which an init waits at the gate. False: nobody waits."""
     try:
@@ -143,13 +135,13 @@ async def create(launch: Launch, engine: Engine, bundle: Bundle, group: Path) ->
     read_pid(engine, answer, "create")
 
 
-async def prepare(launch: Launch, engine: Engine, run: RunBundle, place: RunPlace, group: Path) -> None:
+async def prepare(launch: Launch, engine: Engine, run: RunBundle, group: Path) -> None:
     """Start conmon in the cgroup directory `group`: it waits at the run's gate, to have the runtime execute
     the run then. It answers to a file: conmon ends, and the exit code with it, where nobody reads a pipe."""
     gate = os.open(run.gate, os.O_RDWR | os.O_CLOEXEC)  # both ends: it never reads the end of a pipe
     answer = os.open(run.answer_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        await _spawn(launch, _exec_argv(engine, run, place), [answer, gate], group)
+        await _spawn(launch, _exec_argv(engine, run), [answer, gate], group)
     finally:
         os.close(gate)
         os.close(answer)
@@ -175,14 +167,14 @@ def _create_argv(engine: Engine, bundle: Bundle) -> list[str]:
     ]
 
 
-def _exec_argv(engine: Engine, run: RunBundle, place: RunPlace) -> list[str]:
+def _exec_argv(engine: Engine, run: RunBundle) -> list[str]:
     # The runtime by way of choom: its `exec` does not know oomScoreAdj, and conmon sets it to 0 for it.
-    runtime = ["-n", str(OOM_SCORE_ADJ), "--", str(engine.runtime), f"--root={place.runtime_root}"]
+    runtime = ["-n", str(OOM_SCORE_ADJ), "--", str(engine.runtime), f"--root={engine.runtime_root}"]
     return [
         *_argv(engine, run.sandbox.sandbox_id, run.path, run.spool, run.path),
         *("--exec", "--exec-process-spec", str(run.process_file), "--runtime", str(engine.choom)),
         *(f"--runtime-arg={argument}" for argument in runtime),
-        *(f"--runtime-opt={option}" for option in place.options),
+        f"--runtime-opt=--cgroup={run.run_id}",
     ]
 
 

@@ -202,7 +202,12 @@ async def test_background_child_outlives_its_run(held: Held) -> None:
         assert (run.exit.exit_code, run.output.stdout) == (3, b"hi\n")
         assert await _sleepers(held) == 1
     assert await _sleepers(held) == 1  # also when nothing else of the run is left
+    groups, group = held.driver.host.groups, held.driver.host.group(held.sandbox_id)
+    held.runs.sweep()
+    assert len(cgroup.children(groups, group)) == 1
     await held.runs.kill(key)
+    held.runs.sweep()
+    assert cgroup.children(groups, group) == set()
     assert await _sleepers(held) == 0
 
 
@@ -344,4 +349,3 @@ async def test_destroyed_sandbox_takes_its_runs_along(driver: OciDriver) -> None
     await driver.runs.wait(ended.key)
     await driver.destroy(spec.sandbox_id)
     assert await driver.find() == []
-    assert list((driver.host.run_dir / "runs").iterdir()) == []
