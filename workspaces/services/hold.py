@@ -19,6 +19,8 @@ from workspaces.models import Workspace
 from workspaces.selectors import LIVE, Hold
 from workspaces.services.share import version_share
 
+TAKE_TRIES = 5  # a take starts over when the workspace is made or deleted meanwhile
+
 
 def workspace_take(
     owner: User,
@@ -36,16 +38,22 @@ def workspace_take(
 
     Raises WorkspaceInUse where somebody holds it. `is_saved` only ever turns on.
     """
+    changes: dict[str, Any] = {"is_saved": True} if is_saved else {}
+    if host is not None:
+        changes["host"] = host
     with transaction.atomic():
-        workspace = _find_or_make(owner, name, disk_gb=disk_gb, image=image, fork_of=fork_of)
-        changes: dict[str, Any] = {"is_saved": True} if is_saved else {}
-        if host is not None:
-            changes["host"] = host
-        free = Workspace.objects.filter(LIVE, pk=workspace.pk, holder="")
-        if not free.update(holder=sandbox_id, epoch=F("epoch") + 1, used_at=timezone.now(), **changes):
-            raise WorkspaceInUse(f"The workspace {name} is already in use.")
-        workspace.refresh_from_db()
-        return workspace
+        for _ in range(TAKE_TRIES):
+            workspace = _find_or_make(owner, name, disk_gb=disk_gb, image=image, fork_of=fork_of)
+            if workspace is None:
+                continue
+            same = Workspace.objects.filter(LIVE, pk=workspace.pk)
+            now = timezone.now()
+            if same.filter(holder="").update(holder=sandbox_id, epoch=F("epoch") + 1, used_at=now, **changes):
+                workspace.refresh_from_db()
+                return workspace
+            if same.exists():
+                break
+    raise WorkspaceInUse(f"The workspace {name} is already in use.")
 
 
 def workspace_release(hold: Hold) -> bool:
@@ -76,12 +84,13 @@ def workspace_create(
 
 def _find_or_make(
     owner: User, name: str, *, disk_gb: int, image: str, fork_of: Workspace | None
-) -> Workspace:
+) -> Workspace | None:
+    """None: it was made and deleted again by somebody else at this very moment."""
     found = Workspace.objects.filter(LIVE, owner=owner, name=name)
     workspace = found.first()
     if workspace is not None:
         return workspace
     try:
         return workspace_create(owner, name, disk_gb=disk_gb, image=image, fork_of=fork_of)
-    except WorkspaceNameTaken:  # made by somebody else at the same moment
-        return found.get()
+    except WorkspaceNameTaken:
+        return found.first()
