@@ -87,6 +87,7 @@ class Refusal(Struct, frozen=True):
 
     error: str = ""
     code: str = ""
+    remediation: str = ""
 
 
 class Capacity(Struct, frozen=True):
