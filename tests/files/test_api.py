@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
@@ -151,6 +152,18 @@ def test_a_host_reads_it_by_its_address(client: Client, owner: User) -> None:
     theirs = upload(client_of(user()))["file_id"]
     with pytest.raises(FileNotFound):
         upload_many(owner, [first, theirs])
+
+
+def test_a_signed_in_browser_uploads_with_its_csrf_token(owner: User) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(owner)
+    token = "t" * 32
+    browser.cookies[settings.CSRF_COOKIE_NAME] = token
+    assert_error(browser.post(f"{API}/mags-files", **form("../x")), 403, "csrf_failed")
+    kept = browser.post(f"{API}/mags-files", **form("x"), headers={"X-CSRFToken": token})
+    assert (kept.status_code, kept.json()["size"]) == (201, len(BODY))
+    hostile = browser.post(f"{API}/mags-files", **form("../x"), headers={"X-CSRFToken": token})
+    assert_error(hostile, 400, "bad_file_name")
 
 
 def test_a_deleted_file_is_gone(client: Client, owner: User) -> None:
