@@ -266,9 +266,8 @@ class OciDriver:
 
     def _shims(self, sandbox_id: str) -> list[str]:
         """Groups of its conmon and those of its runs."""
-        names = cgroup.children(self.host.groups, self.host.config.instance)
-        prefix = SHIM + sandbox_id
-        return [name for name in names if name.partition(".")[0] == prefix]
+        directory = self.host.groups.path("cpu", self.host.config.instance)
+        return [path.name for path in directory.glob(f"{SHIM}{sandbox_id}*")]
 
     def _watched(self, sandbox_id: str) -> Watched:
         group = self.host.group
