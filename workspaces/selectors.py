@@ -80,10 +80,9 @@ class Hold:
     epoch: int
 
 
-def workspace_held(hold: Hold) -> Workspace | None:
-    """The workspace, while the hold lasts."""
-    held = Workspace.objects.filter(LIVE, pk=hold.workspace_id, holder=hold.sandbox_id, epoch=hold.epoch)
-    return held.first()
+def workspaces_held(hold: Hold) -> QuerySet[Workspace]:
+    """The workspace, while the hold lasts; otherwise none."""
+    return Workspace.objects.filter(LIVE, pk=hold.workspace_id, holder=hold.sandbox_id, epoch=hold.epoch)
 
 
 def _workspaces(actor: User) -> QuerySet[Workspace]:
