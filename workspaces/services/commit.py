@@ -88,8 +88,8 @@ def _publish(
     with transaction.atomic():
         check()
         # Its row is ours until the end; the guarded update below says the same where there are no locks.
-        locked = workspaces_held(hold).select_for_update(of=("self",)).select_related("head")
-        workspace = _held(locked)
+        # The head is read afterwards: a join would show it as it was before the wait for the lock.
+        workspace = _held(workspaces_held(hold).select_for_update())
         if (version := _published(workspace, commit)) is not None:  # by the same call, sent twice
             return version
         _check_head(workspace, commit)
