@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -58,6 +58,16 @@ def chain(version_id: int) -> list[Version]:
 def is_sound(version: Version) -> bool:
     """Nothing that the version needs is known to be damaged."""
     return not any(part.damaged_at for part in chain(version.pk))
+
+
+def unsound(versions: Sequence[Version]) -> set[int]:
+    """Which of one owner's versions cannot be restored. Where nothing is damaged it costs one query."""
+    if not versions:
+        return set()
+    owned = Version.objects.filter(workspace__owner_id=versions[0].workspace.owner_id)
+    if not owned.filter(damaged_at__isnull=False).exists():
+        return set()
+    return {version.pk for version in versions if not is_sound(version)}
 
 
 def last_good(workspace: Workspace) -> Version | None:
