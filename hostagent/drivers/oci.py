@@ -118,7 +118,7 @@ class OciDriver:
         lower = await self.host.slow(self.host.images.lower, spec.tenant, spec.image)
         slot = self.host.slots[spec.sandbox_id] = await self.host.pool.take()
         claim = Claim(slot.index, lower, spec.upper, spec.is_held)
-        self.host.claims[spec.sandbox_id] = claim
+        self._register(spec.sandbox_id, claim)
         place = self._place(bundle, lower, slot)
         await self.host.slow(self._write, spec, bundle, claim, place, slot)
         await self.host.launch.root(
@@ -135,6 +135,14 @@ class OciDriver:
         await self.host.slow(self._finish, bundle)
         watch.lap("created")
         return watch.laps
+
+    def _register(self, sandbox_id: str, claim: Claim) -> None:
+        users = [key for key, other in self.host.claims.items() if claim.upper and other.upper == claim.upper]
+        if users:  # the kernel would let two overlays destroy each other's files
+            raise DriverError(
+                f"{claim.upper} is the writable layer of sandbox {users[0]}", "destroy it first"
+            )
+        self.host.claims[sandbox_id] = claim
 
     def _place(self, bundle: Bundle, lower: Path, slot: NetworkSlot) -> oci.Place:
         return oci.Place(
