@@ -25,7 +25,7 @@ from tests.volumes.s3 import BUCKET, S3Server, Signing
 
 DIRECTORY = Path(__file__).parent
 FS_BYTES = 16 << 30  # sparse
-TENANT = "u1"
+
 IMPATIENT = Patience(connect_s=2, stall_s=2, give_up_s=8)
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from hostagent.linux import btrfs
 from hostagent.volumes.diff import Difference, diff
+from hostagent.volumes.store import VolumeStore
 from hostagent.volumes.volume import Volume
-from tests.volumes.conftest import TENANT, VolumeStore
+from tests.volumes.saving import TENANT
 from tests.volumes.trees import Gardener, describe
 
 GIB = 1 << 30
@@ -139,5 +140,5 @@ def _inodes(snapshot: Path, names: set[str]) -> set[int]:
 
 def _noticed(entry: tuple[object, ...]) -> tuple[object, ...]:
     mode, uid, gid, mtime_ns, _, _, attributes, content = entry
-    is_directory = str(mode).startswith("0o40")
+    is_directory = stat.S_ISDIR(int(str(mode), 8))
     return mode, uid, gid, None if is_directory else mtime_ns, attributes, content

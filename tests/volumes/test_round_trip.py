@@ -7,8 +7,8 @@ from pathlib import Path
 from uuid import UUID
 
 from hostagent.volumes.restore import restore
-from tests.volumes.conftest import TENANT, Host, wipe
-from tests.volumes.saving import save
+from tests.volumes.conftest import Host, wipe
+from tests.volumes.saving import TENANT, save
 from tests.volumes.trees import Gardener, Tree, describe
 
 GIB = 1 << 30
@@ -22,7 +22,7 @@ async def test_random_trees_survive_any_number_of_hosts(host: Host, root: Path, 
     gardener.plant()
     for cycle in range(CYCLES):
         gardener.edit(60)
-        version = await save(host, volume, cycle)
+        version = await save(host.objects, volume, cycle)
         before = describe(version.path / "upper")
         wipe(root)
         host.store.open()

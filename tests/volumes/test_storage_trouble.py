@@ -19,10 +19,10 @@ from hostagent.volumes.restore import restore
 from hostagent.volumes.send import send
 from hostagent.volumes.signing import Signed
 from hostagent.volumes.volume import Version, Volume
-from tests.volumes.conftest import TENANT, Host, make_host, processes, wipe
+from tests.volumes.conftest import Host, make_host, processes, wipe
 from tests.volumes.proxy import FaultyProxy
 from tests.volumes.s3 import S3Server
-from tests.volumes.saving import save
+from tests.volumes.saving import TENANT, save
 from tests.volumes.trees import describe
 
 GIB = 1 << 30
@@ -51,7 +51,7 @@ async def test_a_save_goes_on_through_faults(
     volume = host.store.create(TENANT, workspace, GIB)
     fill(volume)
     proxy.fault = lambda _, number: fault if number % 2 else None
-    version = await save(host, volume)
+    version = await save(host.objects, volume)
     assert sorted(s3.names()) == sorted([version.sha256, *(s.sha256 for s in version.manifest.segments)])
     assert proxy.count > PIECES + 1
     if fault == "lost":
@@ -65,7 +65,7 @@ async def test_a_restore_goes_on_through_faults(
     host = make_host(root, s3.signer(proxy.port), session)
     volume = host.store.create(TENANT, workspace, GIB)
     fill(volume)
-    version = await save(host, volume)
+    version = await save(host.objects, volume)
     before = describe(version.path / "upper")
     wipe(root)
     host.store.open()
@@ -92,7 +92,7 @@ async def test_a_dead_bucket_is_given_up_and_the_save_resumed_later(
     assert stored
     proxy.fault = lambda _, number: None
     proxy.statuses.clear()
-    version = await save(host, volume)
+    version = await save(host.objects, volume)
     assert stored <= {segment.sha256 for segment in version.manifest.segments}
     assert proxy.statuses.count(412) == len(stored)
 
@@ -148,9 +148,9 @@ async def test_damage_is_found_before_anything_is_visible(
 ) -> None:
     volume = host.store.create(TENANT, workspace, GIB)
     fill(volume)
-    parent = await save(host, volume)
+    parent = await save(host.objects, volume)
     (volume.live / "upper/more").write_bytes(b"more")
-    child = await save(host, volume)
+    child = await save(host.objects, volume)
     victim, version = {
         "first": (parent.manifest.segments[0].sha256, parent),
         "last": (parent.manifest.segments[-1].sha256, parent),
@@ -180,7 +180,7 @@ async def test_a_lie_in_a_manifest_is_found_by_the_sum_of_the_stream(
     host: Host, root: Path, s3: S3Server, workspace: UUID
 ) -> None:
     volume = host.store.create(TENANT, workspace, GIB)
-    version = await save(host, volume)
+    version = await save(host.objects, volume)
     data = manifests.encode(manifests.decode(s3.body(version.sha256)))
     lie = data.replace(version.manifest.raw_sha256.encode(), b"0" * 64)
     s3.overwrite(manifests.name(lie), lie)
@@ -197,7 +197,7 @@ async def test_a_cancelled_save_and_restore_leave_nothing(
     host = make_host(root, s3.signer(proxy.port), session)
     volume = host.store.create(TENANT, workspace, GIB)
     fill(volume)
-    version: Version = await save(host, volume)
+    version: Version = await save(host.objects, volume)
     pending_path = version.path
     proxy.fault = lambda request, _: "stall" if request.method == "PUT" else None
     await cancelled(send(pending_path, None, host.objects, made_at=2))
