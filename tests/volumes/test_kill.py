@@ -25,7 +25,7 @@ from tests.volumes.trees import describe
 GIB = 1 << 30
 KILLS = int(os.environ.get("VOLUMES_KILLS", "30"))  # of each kind
 LONGEST_S = 0.25  # about how long one takes
-SEGMENTS = 3
+SEGMENTS = 2
 
 
 class Doomed:

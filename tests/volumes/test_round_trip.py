@@ -12,7 +12,8 @@ from tests.volumes.saving import TENANT, save
 from tests.volumes.trees import Gardener, Tree, describe
 
 GIB = 1 << 30
-CYCLES = int(os.environ.get("VOLUMES_CYCLES", "8"))  # 50 on a long run
+CYCLES = int(os.environ.get("VOLUMES_CYCLES", "5"))  # 50 on a long run
+EDITS = 40  # in each cycle
 SEED = int(os.environ.get("VOLUMES_SEED", "1"))
 
 
@@ -21,7 +22,7 @@ async def test_random_trees_survive_any_number_of_hosts(host: Host, root: Path, 
     gardener = Gardener(volume.live / "upper", SEED)
     gardener.plant()
     for cycle in range(CYCLES):
-        gardener.edit(60)
+        gardener.edit(EDITS)
         version = await save(host.objects, volume, cycle)
         before = describe(version.path / "upper")
         wipe(root)

@@ -26,7 +26,7 @@ from tests.volumes.saving import TENANT, save
 from tests.volumes.trees import describe
 
 GIB = 1 << 30
-PIECES = 3
+PIECES = 2
 
 
 @pytest_asyncio.fixture
@@ -36,7 +36,7 @@ async def proxy(s3: S3Server, session: aiohttp.ClientSession) -> AsyncIterator[F
 
 
 def fill(volume: Volume, seed: int = 1) -> None:
-    """Three segments of what does not compress."""
+    """Two segments of what does not compress."""
     import random
 
     data = random.Random(seed).randbytes((PIECES - 1) * (8 << 20) + (1 << 20))
