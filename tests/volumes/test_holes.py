@@ -26,7 +26,7 @@ async def test_one_page_punched_in_an_endless_file(
     monkeypatch.setattr(holes, "ZEROS_LIMIT_BYTES", 64 * MIB)  # of 4 GiB, which take seconds
     volume = host.store.create(TENANT, workspace, GIB)
     path = volume.live / "upper/endless"
-    path.write_bytes(os.urandom(8192))
+    path.write_bytes(os.urandom(4096))
     os.truncate(path, 2**63 - 1)
     await save(host.objects, volume)
     with path.open("r+b") as file:
