@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -106,7 +106,7 @@ def _sentence(workspace: Workspace) -> str:
     return f"It lies on its host only and goes {minutes} minutes after its last use. Run with -p to keep it."
 
 
-def version_rows(versions: Collection[Version], head_id: int | None, broken: set[int]) -> list[VersionRow]:
+def version_rows(versions: Iterable[Version], head_id: int | None, broken: set[int]) -> list[VersionRow]:
     """`broken` are those that cannot be restored."""
     return [
         VersionRow(

@@ -18,7 +18,7 @@ from dashboard.workspace_cards import version_rows, workspace_card
 from dashboard.workspace_forms import FORMS, WorkspaceForm
 from workspaces.hooks import active_jobs
 from workspaces.models import Workspace
-from workspaces.selectors import last_good, unsound, version_list, workspace_get
+from workspaces.selectors import version_list, workspace_get
 
 SECTION = "workspaces"
 DONE = {
@@ -74,17 +74,16 @@ def _shown(
     forms = {name: kind(actor, found) for name, kind in FORMS.items()}
     if sent is not None:
         forms[request.POST["action"]] = sent
-    versions = version_list(found).select_related("workspace")
-    shown = Paginator(versions, PAGE_SIZE).get_page(request.GET.get("page"))
-    rows = list(shown)
+    shown = Paginator(version_list(found), PAGE_SIZE).get_page(request.GET.get("page"))
+    broken = selectors.versions_broken(found)
     context = {
         "card": workspace_card(found, active_jobs([found.pk]).get(found.pk, "")),
-        "versions": version_rows(rows, found.head_id, unsound(rows)),
+        "versions": version_rows(shown, found.head_id, broken),
         "page": shown,
         "newer_href": address(request, page=shown.number - 1),
         "older_href": address(request, page=shown.number + 1),
         "damage": found.damage if found.damaged_at else "",
-        "good": last_good(found) if found.damaged_at else None,
+        "good": selectors.last_whole(found, broken) if found.damaged_at else None,
         "forms": forms,
         "done": DONE.get(request.GET.get("done", "")) if sent is None else None,
         "example": _example(found.name),

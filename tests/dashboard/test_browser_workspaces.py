@@ -154,6 +154,7 @@ def test_the_list_is_searched_and_walked_by_keys(open_page: Open) -> None:
     page = open_page(owner, "/jobs/")
     page.keyboard.press("g")
     page.keyboard.press("w")
+    page.wait_for_url("**/workspaces/")  # with its scripts
     expect(page.locator("tbody tr")).to_have_count(2)
     page.keyboard.press("j")
     page.keyboard.press("j")

@@ -131,6 +131,15 @@ class TestPage:
         assert 'id="restore-5"' not in text_of(client, "/workspaces/w/")
         assert 'id="restore-5"' in text_of(client, "/workspaces/w/?page=2")
 
+    def test_costs_the_same_however_long_the_chains_are(
+        self, client: Client, owner: User, django_assert_num_queries: Any
+    ) -> None:
+        damage(workspace_of(owner, "w", versions=60), 30)
+        # session, user, workspace, count, damaged, parents, versions of the page, the newest whole one
+        with django_assert_num_queries(8):
+            page = text_of(client, "/workspaces/w/")
+        assert "Restore version 29" in page
+
     def test_without_versions_it_teaches(self, client: Client, owner: User) -> None:
         workspace_of(owner, "scratch")
         page = text_of(client, "/workspaces/scratch/")
