@@ -36,7 +36,7 @@ class Run:
 RUNS = [
     Run("The server, on PostgreSQL", [*DATABASE_TESTS, "-n2", QUICK], {"MAGS_TEST_DATABASE": "postgres"}),
     # A package of its own, with its own settings: no Django in it.
-    Run("The client", [], directory="clients/python", is_fast=True),
+    Run("The client", ["-n2"], directory="clients/python", is_fast=True),
     Run("Everything quick, on SQLite", ["tests", "-n2", QUICK], is_fast=True),
     # Playwright keeps an event loop running in its process, in which no asyncio test can run.
     Run("In the browser", ["tests", "-mbrowser"]),
