@@ -78,7 +78,9 @@ class Job(models.Model):
             models.Index(fields=["owner", "name"], name="job_owner_name"),
             models.Index(fields=["owner", "-changed_at"], name="job_owner_changed"),
             models.Index(
-                fields=["owner", "workspace_name"], name="job_owner_workspace", condition=~Q(workspace_name="")
+                fields=["owner", "workspace_name"],
+                name="job_owner_workspace",
+                condition=~Q(workspace_name=""),
             ),
             models.Index(
                 fields=["owner", "created_at"],

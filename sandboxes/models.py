@@ -24,9 +24,7 @@ class Sandbox(models.Model):
 
     id = models.CharField(primary_key=True, max_length=16, editable=False)  # [a-z0-9]{16}
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="sandboxes")
-    host = models.ForeignKey(
-        Host, null=True, blank=True, on_delete=models.PROTECT, related_name="sandboxes"
-    )
+    host = models.ForeignKey(Host, null=True, blank=True, on_delete=models.PROTECT, related_name="sandboxes")
     workspace = models.ForeignKey(
         Workspace, null=True, blank=True, on_delete=models.CASCADE, related_name="sandboxes"
     )

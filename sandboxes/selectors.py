@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from hosts.models import Host
@@ -24,6 +25,12 @@ def sandbox_of_host(host: Host, boot_epoch: int, sandbox_id: str, epoch: int) ->
     if found is None:
         raise StaleSandbox
     return found
+
+
+def sandboxes_of_host(host: Host, ids: Iterable[str]) -> list[Sandbox]:
+    """Those of these ids that are or were the host's, with what a report about them needs."""
+    named = Sandbox.objects.filter(host=host, pk__in=list(ids))
+    return list(named.select_related("host", "workspace__head"))
 
 
 def sandboxes_live(host_id: UUID) -> list[Sandbox]:

@@ -66,8 +66,7 @@ def sandbox_lock(sandbox_id: str) -> Sandbox | None:
     rows = Sandbox.objects.exclude(state=SandboxPhase.ENDED)
     seen = rows.filter(pk=sandbox_id).values_list("host_id", flat=True).first()
     Host.objects.select_for_update().filter(pk=seen).first()
-    locked = rows.select_for_update().filter(pk=sandbox_id, host_id=seen).first()
-    return locked
+    return rows.select_for_update().filter(pk=sandbox_id, host_id=seen).first()
 
 
 def sandbox_offer(sandbox: Sandbox, host: Host) -> bool:
@@ -114,7 +113,7 @@ def sandbox_wish_sync(sandbox: Sandbox) -> int:
 
 
 def sandbox_measured(sandbox: Sandbox, tree_bytes: int, *, is_dirty: bool, sync: int) -> None:
-    """What its host says of its files. With `sync`: nothing changed since the head, which answers that wish."""
+    """What its host says of its files. `sync`: nothing changed since the head, which answers that wish."""
     _same(sandbox).update(tree_bytes=tree_bytes)
     if not sync:
         return
@@ -142,7 +141,9 @@ def sandbox_hold(sandbox: Sandbox) -> Hold:
     return Hold(sandbox.workspace_id, sandbox.pk, sandbox.epoch)
 
 
-def sandbox_end(sandbox: Sandbox, reason: SandboxEnd, message: str = "", *, revision: int | None = None) -> None:
+def sandbox_end(
+    sandbox: Sandbox, reason: SandboxEnd, message: str = "", *, revision: int | None = None
+) -> None:
     """Its last word, or ours: room and workspace go back, and no host commits under its epoch again.
 
     `revision` is the host's where the host does not know yet.

@@ -26,6 +26,11 @@ def workspace_get(actor: User, name: str) -> Workspace:
     return found
 
 
+def workspace_find(owner: User, name: str) -> Workspace | None:
+    """The owner's workspace of this name with its newest version, without what only people want to know."""
+    return Workspace.objects.filter(LIVE, owner=owner, name=name).select_related("head").first()
+
+
 def workspace_list(actor: User) -> QuerySet[Workspace]:
     """The actor's workspaces, newest first."""
     return _workspaces(actor).order_by("-created_at", "-pk")

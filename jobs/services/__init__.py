@@ -1,6 +1,7 @@
 """Every write to jobs, leases, events and output."""
 
 from jobs.services.fleet import BootAnswer, host_booted, sweep
+from jobs.services.held import STOPPED_EXIT_CODE, sandbox_over, sandbox_up
 from jobs.services.leases import (
     End,
     Outcome,
@@ -11,9 +12,11 @@ from jobs.services.leases import (
 )
 from jobs.services.retention import logs_expire
 from jobs.services.schedule import schedule_waiting
-from jobs.services.submit import JobSpec, job_stop, job_submit, job_update
+from jobs.services.spec import JobSpec
+from jobs.services.submit import job_stop, job_submit, job_update
 
 __all__ = [
+    "STOPPED_EXIT_CODE",
     "BootAnswer",
     "End",
     "JobSpec",
@@ -27,6 +30,8 @@ __all__ = [
     "lease_start",
     "log_append",
     "logs_expire",
+    "sandbox_over",
+    "sandbox_up",
     "schedule_waiting",
     "sweep",
 ]
