@@ -41,9 +41,13 @@ def message(outcome: Outcome, timeout_s: int | None) -> str:
 
 
 def start_failed_message(error: AgentError) -> str:
-    """One sentence for the user: no second line, none of the host's paths."""
-    sentence = (error.message.splitlines() or ["unknown reason"])[0]
-    return f"The sandbox could not be started: {_PATH.sub('…', sentence)}"[:MESSAGE_LIMIT]
+    return sentence("The sandbox could not be started", error)
+
+
+def sentence(what: str, error: AgentError) -> str:
+    """One for the user: no second line, none of the host's paths."""
+    why = (error.message.splitlines() or ["unknown reason"])[0]
+    return f"{what}: {_PATH.sub('…', why)}"[:MESSAGE_LIMIT]
 
 
 def lost(end: Finished, why: str) -> Finished:
