@@ -18,7 +18,7 @@ class ScriptTooLarge(TooLarge):
 
 class NotAvailableYet(Invalid):
     code = "not_available_yet"
-    default_remediation = "Leave the named fields out; this server runs ephemeral jobs."
+    default_remediation = "Leave the named fields out."
 
 
 class NotPersistent(Invalid):
