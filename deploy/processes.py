@@ -76,6 +76,10 @@ def server_environment(layout: Layout, credentials: Credentials) -> dict[str, st
         "MAGS_REDIS_URL": f"redis://:{credentials.redis_password}@127.0.0.1:{layout.redis_port}/0",
         "MAGS_PUBLIC_URL": layout.web_url,
         "MAGS_INTERNAL_URL": layout.web_url,
+        "MAGS_S3_ENDPOINT": f"http://127.0.0.1:{layout.s3_port}",
+        "MAGS_S3_BUCKET": "mags",
+        "MAGS_S3_ACCESS_KEY": credentials.s3_access_key,
+        "MAGS_S3_SECRET_KEY": credentials.s3_secret_key,
         **{k: v for k, v in layout.settings if not k.startswith("MAGS_AGENT_")},
         "MAGS_ALLOWED_HOSTS": ",".join(allowed_hosts(layout)),
     }

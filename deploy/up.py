@@ -80,6 +80,7 @@ def up(layout: Layout, *, is_image_wanted: bool = True) -> Stack:
         build_image(stack)
     point_agent(stack)
     start(stack, is_running=is_running)
+    make_bucket(stack)
     enrol(stack, provisioned)
     start_agent(stack)
     return stack
@@ -228,6 +229,19 @@ def start(stack: Stack, *, is_running: bool) -> None:
     stack.health.wait_all([name for name in stack.names() if name != "agent"])
 
 
+def make_bucket(stack: Stack) -> None:
+    """Where workspaces and uploads lie. Asked of the store once for each address and name."""
+    environment = server_environment(stack.layout, stack.credentials)
+    wanted = f"{environment['MAGS_S3_ENDPOINT']}/{environment['MAGS_S3_BUCKET']}\n"
+    made = stack.layout.run / "bucket"
+    if made.exists() and made.read_text(encoding="utf-8") == wanted:
+        return
+    command = [*drop_rights(stack.user), PYTHON, "manage.py", "bucket_create"]
+    with step("the bucket for workspaces"):
+        run(command, environment_for_command(stack.layout, environment), "the bucket could not be made")
+    write_private(made, wanted)
+
+
 def is_code_newer(pid: int) -> bool:
     """Whether a Python file or template changed after the process began."""
     try:
@@ -258,11 +272,10 @@ def enrol(stack: Stack, provisioned: Mapping[str, str]) -> None:
     """Trade the one-time token for the host's own key, once."""
     if is_enrolled(stack.layout):
         return
-    address = ["--server", stack.layout.web_url, "--token", provisioned["enrolment_token"]]
-    command = [PYTHON, "-m", "hostagent", "enrol", *address]
+    command = [PYTHON, "-m", "hostagent", "enrol", "--server", stack.layout.web_url, "-"]
     environment = environment_for_command(stack.layout, agent_environment(stack.layout))
     with step("enrolling the agent"):
-        run(command, environment, "the agent could not be enrolled")
+        run(command, environment, "the agent could not be enrolled", provisioned["enrolment_token"])
 
 
 def start_agent(stack: Stack) -> None:

@@ -2,7 +2,8 @@
 
 Daphne stores a body in a file, but then Twisted reads a form whole to parse it, and daphne reads the whole
 file into the application's queue. For uploads neither happens: the file itself is handed over, as the
-attribute of an empty body, and `Uploads` gives Django one piece after the other.
+attribute of an empty body, and `Uploads` gives Django one piece after the other. The other way round, daphne
+takes all that an application sends, however slow the client is: here the application waits for the client.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 import daphne.http_protocol
 from daphne.http_protocol import WebRequest
+from daphne.server import Server
 from django.conf import settings
 
 from core.bodylimit import BodyLimit
@@ -56,7 +58,12 @@ class HandedOver:
 
 
 class UploadRequest(BoundedRequest):
-    """A request that may carry a file."""
+    """A request that may carry a file, or be answered with one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
+        self._is_free = asyncio.Event()
+        self._is_free.set()
 
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
         # The request itself knows its address only when it is complete.
@@ -67,6 +74,28 @@ class UploadRequest(BoundedRequest):
         room = limit_bytes() + 1 - self.content.tell()  # `BodyLimit` refuses it for that byte
         if room > 0:
             WebRequest.handleContentChunk(self, data[:room])  # type: ignore[no-untyped-call]
+
+    async def drained(self) -> None:
+        """Until the client has taken most of what it was sent."""
+        await self._is_free.wait()
+
+    def handle_reply(self, message: Message) -> None:
+        """As daphne's, but told by Twisted when the client is slower than we are."""
+        is_part = message["type"] == "http.response.body" and message.get("more_body", False)
+        if is_part and self.producer is None:
+            self.registerProducer(self, True)  # type: ignore[no-untyped-call]
+        elif not is_part and self.producer is not None:
+            self.unregisterProducer()  # type: ignore[no-untyped-call]
+        super().handle_reply(message)  # type: ignore[no-untyped-call]
+
+    def pauseProducing(self) -> None:  # noqa: N802
+        self._is_free.clear()
+
+    def resumeProducing(self) -> None:  # noqa: N802
+        self._is_free.set()
+
+    def stopProducing(self) -> None:  # noqa: N802 - the client has gone
+        self._is_free.set()
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:  # noqa: N802
         if _is_upload(path):
@@ -116,6 +145,16 @@ def _from_file(receive: Receive) -> Receive:
     return piece
 
 
+async def _reply_and_drain(server: Server, protocol: Any, message: Message) -> None:
+    await _reply(server, protocol, message)  # type: ignore[no-untyped-call]
+    if message.get("more_body") and isinstance(protocol, UploadRequest):
+        await protocol.drained()
+
+
+_reply = Server.handle_reply
+
+
 def accept_uploads() -> None:
     """Daphne has no setting for it; as in `core.daphne.bound`, after which this is to be called."""
     setattr(daphne.http_protocol, "WebRequest", UploadRequest)  # noqa: B010 - a type, to the checker
+    setattr(Server, "handle_reply", _reply_and_drain)  # noqa: B010

@@ -23,6 +23,11 @@ def upload_get(actor: User, file_id: str) -> Upload:
     return found
 
 
+def upload_many(actor: User, file_ids: list[str]) -> list[Upload]:
+    """The actor's files of these ids, in this order. Raises FileNotFound unless all of them are there."""
+    return [upload_get(actor, file_id) for file_id in file_ids]
+
+
 def upload_list(actor: User) -> QuerySet[Upload]:
     """The actor's files that have not expired, newest first."""
     return Upload.objects.filter(owner=actor, expires_at__gt=timezone.now()).order_by("-created_at", "-pk")

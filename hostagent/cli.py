@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     enrol = commands.add_parser("enrol", help="join a server, once")
     enrol.add_argument("--server", help="its address (MAGS_AGENT_SERVER_URL)")
     token = enrol.add_mutually_exclusive_group(required=True)
-    token.add_argument("token", nargs="?", help="from `manage.py host_enrolment_token`")
+    token.add_argument("token", nargs="?", help="from `manage.py host_enrolment_token`; -: read it")
     token.add_argument("--token", dest="token_option", metavar="TOKEN", help="the same")
     enrol.add_argument("--name", help="the host's name (default: the machine's)")
     enrol.set_defaults(run=_enrol)
@@ -143,7 +143,10 @@ def _enrol(config: Config, arguments: argparse.Namespace) -> int:
     if path.exists():
         raise AgentError(f"this host is enrolled already: {path} exists", "remove it to join another server")
     name = arguments.name or config.host_name or socket.gethostname()
-    answer = asyncio.run(_join(config.server_url, arguments.token or arguments.token_option, name))
+    token = arguments.token or arguments.token_option
+    if token == "-":  # noqa: S105 - from where no list of processes shows it
+        token = sys.stdin.readline().strip()
+    answer = asyncio.run(_join(config.server_url, token, name))
     identity.save(config.state_dir, identity.Identity(answer.host_id, answer.key, config.server_url))
     sys.stdout.write(f"{name} has joined {config.server_url} as host {answer.host_id}\n")
     return 0

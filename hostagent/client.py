@@ -149,4 +149,4 @@ def _answer(status: int, data: bytes, kind: type[T]) -> T:
         )
     if status >= 500 or status in (408, 429):
         raise Unreachable(f"{status} {refusal.code}: {refusal.error}")
-    raise ApiError(status, refusal.code, refusal.error)
+    raise ApiError(status, refusal.code, refusal.error, refusal.remediation)

@@ -27,8 +27,8 @@ class SandboxLost(DriverError):
 class ApiError(AgentError):
     """The control plane refused a call: `status` and `code` as it answered."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(f"{status} {code}: {message}")
+    def __init__(self, status: int, code: str, message: str, hint: str = "") -> None:
+        super().__init__(f"{status} {code}: {message}", hint)
         self.status = status
         self.code = code
 

@@ -147,6 +147,7 @@ class Refusal(Struct, frozen=True):
 
     error: str = ""
     code: str = ""
+    remediation: str = ""
 
 
 class Capacity(Struct, frozen=True):

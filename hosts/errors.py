@@ -20,7 +20,11 @@ class BadEnrolmentToken(Forbidden):
 class HostNameTaken(Conflict):
     code = "host_name_taken"
     default_message = "A host with this name exists already."
-    default_remediation = "Enrol under another name."
+    default_remediation = (
+        "Enrol under another name (MAGS_AGENT_HOST_NAME). If that host is gone for good, or it is this very"
+        " machine after its agent lost its key, `manage.py host_revoke NAME` (with `make up`:"
+        " `deploy/manage host_revoke NAME`) frees the name."
+    )
 
 
 class StaleBoot(Conflict):

@@ -33,7 +33,7 @@ class Host(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    name = models.CharField(max_length=100, unique=True)
+    name = models.CharField(max_length=100)
     key_digest = models.CharField(max_length=64, unique=True)
     created_at = models.DateTimeField(default=timezone.now)
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -59,6 +59,10 @@ class Host(models.Model):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             # Capacity may shrink under running leases, so only growth is guarded (in services).
             models.CheckConstraint(condition=Q(boot_epoch__gte=0), name="host_boot_epoch_not_negative"),
+            # A machine whose agent lost its key joins again under its name, once the former host is revoked.
+            models.UniqueConstraint(
+                fields=["name"], condition=Q(revoked_at__isnull=True), name="host_name_unique"
+            ),
         ]
 
     def __str__(self) -> str:

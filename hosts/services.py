@@ -157,12 +157,12 @@ def host_give_room(host_id: UUID, memory_mb: int) -> None:
 
 def host_drain(name: str, *, is_draining: bool) -> None:
     """Let the host finish what it has and give it nothing new, or end that."""
-    if not Host.objects.filter(name=name).update(is_draining=is_draining):
+    if not Host.objects.filter(name=name, revoked_at__isnull=True).update(is_draining=is_draining):
         raise NoSuchHost
 
 
 def host_revoke(name: str) -> None:
-    """Refuse the host's key from now on. Its leases end as those of a lost host do."""
+    """Refuse the host's key from now on, and free its name. Its leases end as those of a lost host do."""
     if not Host.objects.filter(name=name, revoked_at__isnull=True).update(revoked_at=timezone.now()):
         raise NoSuchHost
 

@@ -18,7 +18,8 @@ PYTHON = str(ROOT / ".venv/bin/python")
 PYTEST = [PYTHON, "-m", "pytest", "-q", "--durations=5"]
 QUICK = "-mnot (privileged or stack or browser)"
 # The apps that talk to the database; their tests pass on either one.
-DATABASE_TESTS = [f"tests/{app}" for app in ("core", "accounts", "hosts", "jobs", "dashboard")]
+DATABASE_APPS = ("core", "accounts", "hosts", "workspaces", "files", "jobs", "dashboard")
+DATABASE_TESTS = [f"tests/{app}" for app in DATABASE_APPS]
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,11 +75,16 @@ def bucket_create() -> bool:
 
 def get(key: str, limit_bytes: int) -> bytes | None:
     """An object's bytes, one more than the limit at most; None where there is no such object."""
-    opened = stream(key)
-    if opened is None:
-        return None
-    with _translated():
-        return b"".join(_read(opened, limit_bytes + 1))
+    tries = ATTEMPTS
+    while (opened := stream(key)) is not None:
+        tries -= 1
+        try:
+            with _translated():
+                return b"".join(_read(opened, limit_bytes + 1))
+        except ObjectStoreUnavailable:  # botocore begins again only until the first byte has come
+            if not tries:
+                raise
+    return None
 
 
 def stream(key: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -65,6 +65,16 @@ def is_sound(version: Version) -> bool:
     return not any(part.damaged_at for part in chain(version.pk))
 
 
+def unsound(versions: Sequence[Version]) -> set[int]:
+    """Which of one owner's versions cannot be restored. Where nothing is damaged it costs one query."""
+    if not versions:
+        return set()
+    owned = Version.objects.filter(workspace__owner_id=versions[0].workspace.owner_id)
+    if not owned.filter(damaged_at__isnull=False).exists():
+        return set()
+    return {version.pk for version in versions if not is_sound(version)}
+
+
 def last_good(workspace: Workspace) -> Version | None:
     """The newest version that can be restored."""
     return next((version for version in version_list(workspace) if is_sound(version)), None)
@@ -85,10 +95,9 @@ class Hold:
     epoch: int
 
 
-def workspace_held(hold: Hold) -> Workspace | None:
-    """The workspace, while the hold lasts."""
-    held = Workspace.objects.filter(LIVE, pk=hold.workspace_id, holder=hold.sandbox_id, epoch=hold.epoch)
-    return held.first()
+def workspaces_held(hold: Hold) -> QuerySet[Workspace]:
+    """The workspace, while the hold lasts; otherwise none."""
+    return Workspace.objects.filter(LIVE, pk=hold.workspace_id, holder=hold.sandbox_id, epoch=hold.epoch)
 
 
 def _workspaces(actor: User) -> QuerySet[Workspace]:

@@ -21,8 +21,18 @@ def workspace_object(workspace: Workspace) -> dict[str, Any]:
     return workspace_objects([workspace])[0]
 
 
+def version_objects(versions: Iterable[Version]) -> list[dict[str, Any]]:
+    """Versions of one workspace, read with it."""
+    found = list(versions)
+    broken = selectors.unsound(found)
+    return [_version(version, is_damaged=version.pk in broken) for version in found]
+
+
 def version_object(version: Version) -> dict[str, Any]:
-    """A version read with its workspace."""
+    return version_objects([version])[0]
+
+
+def _version(version: Version, *, is_damaged: bool) -> dict[str, Any]:
     return {
         "version": version.number,
         "sha256": version.manifest,
@@ -32,7 +42,7 @@ def version_object(version: Version) -> dict[str, Any]:
         "stored_bytes": version.stored_bytes,
         "made_at": stamp(version.made_at),
         "durable_at": stamp(version.durable_at),
-        "is_damaged": version.damaged_at is not None,
+        "is_damaged": is_damaged,
     }
 
 

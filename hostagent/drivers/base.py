@@ -29,7 +29,9 @@ class SandboxSpec:
     # The writable layer: a directory on the state file system with `upper/` and `work/` in it, e.g. a
     # workspace's volume. The driver neither limits nor removes it. None: one of its own that goes with it.
     upper: Path | None = None
-    uploads: Path | None = None  # a directory that is seen as /uploads, read-only; the caller's as well
+    # Seen as /uploads, read-only; the caller's as well. To a sandbox all in it is somebody else's, so modes
+    # must let others read.
+    uploads: Path | None = None
     is_held: bool = False  # waits for ever, `script` or not: runs start in it
 
 

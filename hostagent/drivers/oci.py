@@ -118,7 +118,7 @@ class OciDriver:
         lower = await self.host.slow(self.host.images.lower, spec.tenant, spec.image)
         slot = self.host.slots[spec.sandbox_id] = await self.host.pool.take()
         claim = Claim(slot.index, lower, spec.upper, spec.is_held)
-        self.host.claims[spec.sandbox_id] = claim
+        self._register(spec.sandbox_id, claim)
         place = self._place(bundle, lower, slot)
         await self.host.slow(self._write, spec, bundle, claim, place, slot)
         await self.host.launch.root(
@@ -135,6 +135,14 @@ class OciDriver:
         await self.host.slow(self._finish, bundle)
         watch.lap("created")
         return watch.laps
+
+    def _register(self, sandbox_id: str, claim: Claim) -> None:
+        users = [key for key, other in self.host.claims.items() if claim.upper and other.upper == claim.upper]
+        if users:  # the kernel would let two overlays destroy each other's files
+            raise DriverError(
+                f"{claim.upper} is the writable layer of sandbox {users[0]}", "destroy it first"
+            )
+        self.host.claims[sandbox_id] = claim
 
     def _place(self, bundle: Bundle, lower: Path, slot: NetworkSlot) -> oci.Place:
         return oci.Place(
@@ -266,9 +274,8 @@ class OciDriver:
 
     def _shims(self, sandbox_id: str) -> list[str]:
         """Groups of its conmon and those of its runs."""
-        names = cgroup.children(self.host.groups, self.host.config.instance)
-        prefix = SHIM + sandbox_id
-        return [name for name in names if name.partition(".")[0] == prefix]
+        directory = self.host.groups.path("cpu", self.host.config.instance)
+        return [path.name for path in directory.glob(f"{SHIM}{sandbox_id}*")]
 
     def _watched(self, sandbox_id: str) -> Watched:
         group = self.host.group

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from hostagent.drivers import ends, shim, spec
 from hostagent.drivers.base import Exit, FoundRun, Phase, RunSpec
+from hostagent.drivers.bundle import Bundle
 from hostagent.drivers.ends import Watched
 from hostagent.drivers.host import SHIM, Host
 from hostagent.drivers.runbundle import RunBundle
@@ -112,7 +113,8 @@ class OciRuns:
         claim = self._host.claims.get(spec_.sandbox_id)
         if claim is None or not claim.is_held or run.sandbox.phase() is not Phase.RUNNING:
             raise DriverError(f"{run.sandbox.name} is not one that holds runs, or not up")
-        process_ = spec.run_process(self._host.config, spec_, spec.shell(claim.lower))
+        shell, directory = spec.shell(claim.lower), _directory(run.sandbox)
+        process_ = spec.run_process(self._host.config, spec_, shell, directory)
         run.write(spec_, process_)
         self._group(run).make()
         run.note_oom_kills(self._group(run).oom_kills())
@@ -221,3 +223,10 @@ class OciRuns:
     def _watched(self, run: RunBundle) -> Watched:
         group = self._group(run)
         return Watched(run, group.name, group.shim)
+
+
+def _directory(sandbox: Bundle) -> str:
+    """Where a run starts: at home, while there is one. The runtime's `create` makes it anew, its `exec` does
+    not: after `rm -rf /root` no run could start any more."""
+    home = Path(f"/proc/{sandbox.pid()}/root{spec.HOME}")
+    return spec.HOME if not home.is_symlink() and home.is_dir() else "/"

@@ -25,6 +25,7 @@ SCRIPT = "/run/mags/script"
 RUNS = "/run/mags/runs"  # a held sandbox's: the scripts of its runs
 HOLD = f"{RUNS}/hold"  # a pipe that nobody can write to
 UPLOADS = "/uploads"
+HOME = "/root"
 INIT = "/run/mags/init"
 CA = "/run/mags/ca.crt"
 APT = "/run/mags/apt.conf"
@@ -63,7 +64,7 @@ MASKED = [
 READ_ONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", "/proc/pressure"]
 
 ENVIRONMENT = {
-    "HOME": "/root",
+    "HOME": HOME,
     "USER": "root",
     "LOGNAME": "root",
     "LANG": "C.UTF-8",
@@ -114,10 +115,11 @@ def _process(config: Config, spec: SandboxSpec, place: Place) -> dict[str, Any]:
     }
 
 
-def run_process(config: Config, spec: RunSpec, shell: str) -> dict[str, Any]:
+def run_process(config: Config, spec: RunSpec, shell: str, directory: str) -> dict[str, Any]:
     """The process of a run. Its init is not pid 1: it adopts (-s) what the script leaves while it runs."""
     arguments = command(spec.script, shell, f"{RUNS}/{spec.run_id}")
-    return process([INIT, "-s", "-g", "--", *arguments], environment(config, spec.environment))
+    variables = environment(config, spec.environment)
+    return {**process([INIT, "-s", "-g", "--", *arguments], variables), "cwd": directory}
 
 
 def process(arguments: list[str], variables: list[str]) -> dict[str, Any]:
@@ -125,7 +127,7 @@ def process(arguments: list[str], variables: list[str]) -> dict[str, Any]:
     return {
         "terminal": False,
         "user": {"uid": 0, "gid": 0},
-        "cwd": "/root",
+        "cwd": HOME,
         "args": arguments,
         "env": variables,
         "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), CAPABILITIES),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -92,8 +93,9 @@ class SignedObjects:
 
     async def _put(self, sha256: str, data: bytes) -> None:
         url, headers = await self._signer.put(sha256, len(data))
+        body = io.BytesIO(data)  # handed to the socket in pieces, between which others run
         async with self._session.put(
-            url, data=data, headers=headers, timeout=self._timeout(len(data)), allow_redirects=False
+            url, data=body, headers=headers, timeout=self._timeout(len(data)), allow_redirects=False
         ) as response:
             # 412: it is there. Objects are named by their content, so it is this one.
             if response.status not in _STORED and response.status != HTTPStatus.PRECONDITION_FAILED:

@@ -35,5 +35,6 @@ class Uploads:
     async def _wait(self, most: int) -> None:
         while len(self._tasks) > most:
             done, self._tasks = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            errors = [error for task in done if (error := task.exception()) is not None]
+            if errors:
+                raise errors[0]

@@ -11,7 +11,9 @@ Names that end in `.new` or `.old` are half-made: `mend` removes them.
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
 import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -152,11 +154,17 @@ class Volume:
         sha256 = manifests.name(data)
         path = self.versions / sha256
         if not self.has(sha256):
-            fresh = path.with_suffix(_NEW)
-            destroy(fresh)
+            mark = f".{secrets.token_hex(4)}{_NEW}"  # another restore of it may be here, too
+            manifest, fresh = path.with_suffix(f".json{mark}"), path.with_suffix(mark)
+            manifest.write_bytes(data)
+            manifest.replace(path.with_suffix(".json"))
             copy_of(subvolume, fresh)
-            path.with_suffix(".json").write_bytes(data)
-            fresh.rename(path)
+            try:
+                fresh.rename(path)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+                destroy(fresh)
         return self.version(sha256)
 
     def has(self, sha256: str) -> bool:
@@ -206,12 +214,11 @@ class Volume:
             self.delete()
             return
         self._settle_live(self._state())
-        for path in self.versions.glob(f"*{_NEW}"):
-            destroy(path)
         self._mend_pending()
-        for path in self.versions.glob("*.json"):
-            if not self.has(path.stem):
-                path.unlink()
+        whole = {"pending", *self.local_versions()}
+        for path in self.versions.iterdir():
+            if path.stem not in whole or path.suffix == _NEW:
+                destroy(path)
 
     def _settle_live(self, state: _State) -> None:
         """The one that counts gets its name, the others go."""

@@ -20,7 +20,7 @@ from workspaces import keys, objectstore
 from workspaces.errors import MissingObjects, StaleHold
 from workspaces.limits import SIGNED_FOR_S
 from workspaces.records import time_of, unix_ms
-from workspaces.selectors import objects_known, workspace_held
+from workspaces.selectors import objects_known, workspaces_held
 from workspaces.services import Commit
 from workspaces.states import VersionReason
 
@@ -85,7 +85,7 @@ def _get(sandbox: Sandbox, wanted: ObjectsRequest) -> dict[str, str]:
 def _put(sandbox: Sandbox, wanted: ObjectsRequest) -> dict[str, dict[str, Any]]:
     if not wanted.put:
         return {}
-    if not workspace_held(sandbox_hold(sandbox)):
+    if not workspaces_held(sandbox_hold(sandbox)).exists():
         raise StaleHold
     tenant = keys.tenant(sandbox.owner_id)
     answer = {}

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from deploy import up
-from deploy.layout import ROOT
+from deploy.errors import SetupError
+from deploy.layout import ROOT, read_env_file
+from deploy.processes import PYTHON, environment_for_command
 from deploy.supervise import Supervisor
 from tests.e2e.running import RunningStack
 
@@ -107,6 +110,18 @@ def test_a_killed_process_comes_back_and_jobs_run(stack: RunningStack, name: str
     assert stack.pid(name) != before
     stack.wait_ready("web")
     assert mags(stack, "run", "echo still here").stdout == "still here\n"
+
+
+def test_an_agent_that_lost_its_key_joins_again(stack: RunningStack) -> None:
+    stack.stop("agent")
+    (stack.layout.agent_state / "identity.json").unlink()
+    with pytest.raises(SetupError, match=r"deploy/manage host_revoke") as refused:
+        up.up(stack.layout)
+    assert "magsenrol_" not in str(refused.value)
+    environment = environment_for_command(stack.layout, read_env_file(stack.layout.run / "server.env"))
+    up.run([PYTHON, "manage.py", "host_revoke", socket.gethostname()], environment, "not revoked")
+    up.up(stack.layout)
+    assert mags(stack, "run", "echo joined").stdout == "joined\n"
 
 
 def test_up_recovers_from_a_killed_supervisor(stack: RunningStack) -> None:

@@ -14,7 +14,7 @@ from tests.workspaces.conftest import bucket, object_store_server
 from tests.workspaces.seaweed import ObjectStoreServer
 
 __all__ = ["bucket", "object_store_server"]
-FILE_LIMIT_MB = 64
+FILE_LIMIT_MB = 128
 
 
 @pytest.fixture

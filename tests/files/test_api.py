@@ -7,17 +7,21 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
-from files.errors import BadFileName
+from files.errors import BadFileName, FileNotFound
 from files.models import Upload
 from files.names import checked_name
+from files.selectors import upload_many
 from files.services import uploads_expire
+from files.wire import file_assignment
 from tests.jobs.factories import API, client_of, user
 from tests.shape import assert_error
+from tests.workspaces.factories import request
 from workspaces import keys, objectstore
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("bucket", "redis")]
@@ -136,6 +140,30 @@ def test_a_stranger_sees_nothing(client: Client) -> None:
     assert_error(stranger.delete(f"{API}/mags-files/{made}"), 404, "file_not_found")
     assert_error(Client().post(f"{API}/mags-files", **form("x")), 401)
     assert Upload.objects.count() == 1
+
+
+def test_a_host_reads_it_by_its_address(client: Client, owner: User) -> None:
+    first, second = upload(client, "a")["file_id"], upload(client, "b", b"other")["file_id"]
+    given = [file_assignment(each) for each in upload_many(owner, [second, first])]
+    assert [(each["name"], each["bytes"]) for each in given] == [("b", 5), ("a", len(BODY))]
+    for each in given:
+        status, body = request("GET", each["url"])
+        assert (status, len(body), hashlib.sha256(body).hexdigest()) == (200, each["bytes"], each["sha256"])
+    theirs = upload(client_of(user()))["file_id"]
+    with pytest.raises(FileNotFound):
+        upload_many(owner, [first, theirs])
+
+
+def test_a_signed_in_browser_uploads_with_its_csrf_token(owner: User) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(owner)
+    token = "t" * 32
+    browser.cookies[settings.CSRF_COOKIE_NAME] = token
+    assert_error(browser.post(f"{API}/mags-files", **form("../x")), 403, "csrf_failed")
+    kept = browser.post(f"{API}/mags-files", **form("x"), headers={"X-CSRFToken": token})
+    assert (kept.status_code, kept.json()["size"]) == (201, len(BODY))
+    hostile = browser.post(f"{API}/mags-files", **form("../x"), headers={"X-CSRFToken": token})
+    assert_error(hostile, 400, "bad_file_name")
 
 
 def test_a_deleted_file_is_gone(client: Client, owner: User) -> None:

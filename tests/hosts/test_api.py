@@ -163,6 +163,17 @@ def test_only_an_enrolled_host_may_speak() -> None:
 
 
 @pytest.mark.django_db
+def test_revoked_host_gives_its_name_to_its_successor() -> None:
+    former, _ = enrolled("box")
+    host_revoke("box")
+    successor, client = enrolled("box")
+    assert successor.pk != former.pk
+    heartbeat(client, boot(successor))
+    call_command("host_drain", "box", stdout=io.StringIO())
+    assert list(Host.objects.filter(is_draining=True)) == [successor]
+
+
+@pytest.mark.django_db
 def test_host_key_is_no_token_for_the_public_api() -> None:
     _, client = enrolled()
     assert_error(client.get("/api/v1/auth/me"), 401, "bad_token")

@@ -50,6 +50,14 @@ async def test_volume_outlives_its_sandboxes(sandboxes: Sandboxes, volume: Path)
     assert (volume / "upper/root/file").stat().st_uid == 0
 
 
+async def test_volume_in_use_is_refused(sandboxes: Sandboxes, volume: Path) -> None:
+    async with sandboxes.held(upper=volume) as held:
+        with pytest.raises(DriverError, match="is the writable layer of sandbox"):
+            await sandboxes.driver.create(make_spec("", upper=volume))
+        assert [found.sandbox_id for found in await sandboxes.driver.find()] == [held.sandbox_id]
+        assert (await held.run("echo fine > /root/x; cat /root/x")).output.stdout == b"fine\n"
+
+
 async def test_volumes_limit_is_its_own(sandboxes: Sandboxes, volume: Path) -> None:
     async with sandboxes.held(upper=volume, disk_gb=1) as held:
         run = await held.run("dd if=/dev/zero of=/root/big bs=1M count=100")

@@ -106,6 +106,13 @@ async def test_files_stay_for_the_next_run(held: Held) -> None:
     assert (await held.run("cat /root/file /dev/shm/file")).output.stdout == b"kept\nmemory\n"
 
 
+async def test_home_that_is_gone_stops_nobody(held: Held) -> None:
+    await held.run("rm -rf /root")
+    assert (await held.run("pwd; mkdir /root")).output.stdout == b"/\n"
+    assert (await held.run("pwd; rmdir /root; ln -s /nowhere /root")).output.stdout == b"/root\n"
+    assert (await held.run("pwd")).output.stdout == b"/\n"
+
+
 async def test_phases(held: Held) -> None:
     spec = held.spec("exit 0")
     await held.runs.create(spec)

@@ -76,7 +76,7 @@ class ObjectStoreServer:
         return [
             str(WEED), "-logtostderr", f"-config_dir={self.directory}", "server", "-ip=127.0.0.1",
             "-ip.bind=127.0.0.1", f"-dir={self.directory / 'data'}", *ports, *grpc, "-s3",
-            f"-s3.config={self.directory / 's3.json'}", "-master.volumeSizeLimitMB=64", "-volume.max=0",
+            f"-s3.config={self.directory / 's3.json'}", "-master.volumeSizeLimitMB=1024", "-volume.max=0",
             "-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
             "-master.electionTimeout=1s", "-volume.preStopSeconds=0",
         ]  # fmt: skip

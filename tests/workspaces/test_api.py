@@ -133,8 +133,10 @@ def test_restore(client: Client, owner: User) -> None:
 
 
 def test_restore_of_damaged_data(client: Client, owner: User) -> None:
-    one, two = saved(owner, versions=2)
+    one, two, _ = saved(owner, versions=3)
     version_damage(two, "A segment is missing.")
+    listed = client.get(f"{BASE}/w/versions").json()["versions"]
+    assert [(v["version"], v["is_damaged"]) for v in listed] == [(3, True), (2, True), (1, False)]
     damaged = client.get(f"{BASE}/w").json()["damaged"]
     assert (damaged["message"], damaged["last_good_version"]) == ("A segment is missing.", 1)
     assert_error(post(client, "w/restore", {"version": 2}), 409, "version_damaged")

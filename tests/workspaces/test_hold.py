@@ -23,7 +23,7 @@ from workspaces.errors import (
     WorkspaceNotFound,
 )
 from workspaces.models import Version, Workspace
-from workspaces.selectors import Hold, last_good, workspace_get, workspace_held
+from workspaces.selectors import Hold, last_good, workspace_get, workspaces_held
 from workspaces.services import (
     version_commit,
     version_damage,
@@ -66,12 +66,12 @@ def test_one_sandbox_holds_a_workspace(owner: User) -> None:
     with pytest.raises(WorkspaceInUse, match="already in use"):
         take(owner)
     assert take(user()).pk != first.pk  # of the same name, somebody else's
-    assert workspace_held(hold_of(first)) == first
+    assert workspaces_held(hold_of(first)).get() == first
     assert workspace_release(hold_of(first))
     assert not workspace_release(hold_of(first))
     again = take(owner, is_saved=True)
     assert (again.pk, again.epoch, again.is_saved, again.disk_gb) == (first.pk, 2, True, 7)
-    assert workspace_held(hold_of(first)) is None
+    assert not workspaces_held(hold_of(first)).exists()
     assert not workspace_release(hold_of(first))
     workspace_release(hold_of(again))
     assert take(owner).is_saved  # it only ever turns on

@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from workspaces.models import Version, Workspace
 from workspaces.states import VersionReason
-from workspaces.wire import version_object, workspace_object, workspace_objects
+from workspaces.wire import version_object, version_objects, workspace_object, workspace_objects
 
 
 class DamageOutput(serializers.Serializer[Any]):
@@ -58,6 +58,13 @@ class WorkspaceListOutput(serializers.Serializer[Any]):
     page_size = serializers.IntegerField()
 
 
+class VersionRows(serializers.ListSerializer[Any]):
+    """Many at once: what is damaged is asked once."""
+
+    def to_representation(self, data: Any) -> list[Any]:
+        return version_objects(data)
+
+
 class VersionOutput(serializers.Serializer[Version]):
     version = serializers.IntegerField()
     sha256 = serializers.CharField(help_text="The version's identity.")
@@ -67,7 +74,10 @@ class VersionOutput(serializers.Serializer[Version]):
     stored_bytes = serializers.IntegerField(help_text="What this version added to the object store.")
     made_at = serializers.DateTimeField()
     durable_at = serializers.DateTimeField(allow_null=True)
-    is_damaged = serializers.BooleanField()
+    is_damaged = serializers.BooleanField(help_text="It, or one that it builds on: it cannot be restored.")
+
+    class Meta:
+        list_serializer_class = VersionRows
 
     def to_representation(self, instance: Version) -> dict[str, Any]:
         return version_object(instance)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from workspaces import keys, objectstore
@@ -19,7 +20,7 @@ from workspaces.errors import HeadMoved, MissingObjects, StaleHold, VersionDamag
 from workspaces.limits import MANIFEST_LIMIT_BYTES
 from workspaces.manifests import Manifest, manifest_of
 from workspaces.models import Version, Workspace
-from workspaces.selectors import LIVE, Hold, workspace_held
+from workspaces.selectors import LIVE, Hold, workspaces_held
 from workspaces.services.objects import objects_attach, objects_claim, objects_require
 from workspaces.services.records import record_complete
 from workspaces.states import HOST_REASONS, VersionReason
@@ -50,7 +51,7 @@ def version_commit(hold: Hold, commit: Commit, *, check: Callable[[], None] = _n
     `check` runs first inside the transaction that decides, and raises what else forbids it. Raises
     StaleHold, HeadMoved, MissingObjects, BadManifest, VersionDamaged, ObjectStoreUnavailable.
     """
-    workspace = _held(hold)
+    workspace = _held(workspaces_held(hold))
     version = _published(workspace, commit)
     if version is None:
         manifest, size_bytes = _manifest(workspace.owner_id, commit.manifest)
@@ -61,8 +62,8 @@ def version_commit(hold: Hold, commit: Commit, *, check: Callable[[], None] = _n
     return record_complete(version)
 
 
-def _held(hold: Hold) -> Workspace:
-    workspace = workspace_held(hold)
+def _held(rows: QuerySet[Workspace]) -> Workspace:
+    workspace = rows.first()
     if workspace is None:
         raise StaleHold
     return workspace
@@ -87,8 +88,8 @@ def _publish(
     with transaction.atomic():
         check()
         # Its row is ours until the end; the guarded update below says the same where there are no locks.
-        Workspace.objects.select_for_update().filter(pk=hold.workspace_id).first()
-        workspace = _held(hold)
+        # The head is read afterwards: a join would show it as it was before the wait for the lock.
+        workspace = _held(workspaces_held(hold).select_for_update())
         if (version := _published(workspace, commit)) is not None:  # by the same call, sent twice
             return version
         _check_head(workspace, commit)

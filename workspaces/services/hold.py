@@ -16,7 +16,7 @@ from accounts.models import User
 from hosts.models import Host
 from workspaces.errors import WorkspaceInUse, WorkspaceNameTaken
 from workspaces.models import Workspace
-from workspaces.selectors import LIVE, Hold
+from workspaces.selectors import LIVE, Hold, workspaces_held
 from workspaces.services.share import version_share
 
 TAKE_TRIES = 5  # a take starts over when the workspace is made or deleted meanwhile
@@ -58,14 +58,12 @@ def workspace_take(
 
 def workspace_release(hold: Hold) -> bool:
     """Give the workspace back. False: this hold had ended already."""
-    held = Workspace.objects.filter(pk=hold.workspace_id, holder=hold.sandbox_id, epoch=hold.epoch)
-    return bool(held.update(holder="", used_at=timezone.now()))
+    return bool(workspaces_held(hold).update(holder="", used_at=timezone.now()))
 
 
 def workspace_place(hold: Hold, host: Host) -> bool:
     """Note where the newest local data lies from now on."""
-    held = Workspace.objects.filter(pk=hold.workspace_id, holder=hold.sandbox_id, epoch=hold.epoch)
-    return bool(held.update(host=host))
+    return bool(workspaces_held(hold).update(host=host))
 
 
 def workspace_create(
