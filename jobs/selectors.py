@@ -85,7 +85,7 @@ def receipt_of(job: Job, wish: int) -> Version | None:
     live = Sandbox.objects.filter(pk=job.in_sandbox_id, sync_done__lt=wish)
     if live.exclude(state=SandboxPhase.ENDED).exists():
         return None
-    durable = Version.objects.filter(workspace_id=job.workspace_id, durable_at__isnull=False)
+    durable = Version.objects.filter(Q(workspace_id=job.workspace_id), durable_at__isnull=False)
     version = durable.order_by("-number").first()
     if version is None:
         raise NothingToSave("The job's sandbox ended and nothing of its workspace was saved.")

@@ -65,8 +65,9 @@ def sandbox_lock(sandbox_id: str) -> Sandbox | None:
     """The live sandbox, its own and its host's row held until the transaction ends."""
     rows = Sandbox.objects.exclude(state=SandboxPhase.ENDED)
     seen = rows.filter(pk=sandbox_id).values_list("host_id", flat=True).first()
-    Host.objects.select_for_update().filter(pk=seen).first()
-    return rows.select_for_update().filter(pk=sandbox_id, host_id=seen).first()
+    if seen is not None:
+        Host.objects.select_for_update().filter(pk=seen).first()
+    return rows.select_for_update().filter(Q(host_id=seen), pk=sandbox_id).first()
 
 
 def sandbox_offer(sandbox: Sandbox, host: Host) -> bool:
@@ -174,7 +175,7 @@ def _move(sandbox: Sandbox, to: SandboxPhase, **changes: Any) -> bool:
 
 def _same(sandbox: Sandbox) -> QuerySet[Sandbox]:
     live = Sandbox.objects.exclude(state=SandboxPhase.ENDED)
-    return live.filter(pk=sandbox.pk, epoch=sandbox.epoch, host_id=sandbox.host_id)
+    return live.filter(Q(host_id=sandbox.host_id), pk=sandbox.pk, epoch=sandbox.epoch)
 
 
 def _lies_here(sandbox: Sandbox) -> None:

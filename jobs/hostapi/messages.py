@@ -178,14 +178,16 @@ def report_of(body: bytes) -> Report:
 def item_of(raw: msgspec.Raw) -> Item:
     """Raises msgspec.ValidationError or DecodeError with what is wrong."""
     try:
-        return _item.decode(raw)
+        about_lease: LeaseItem = _item.decode(raw)
     except msgspec.ValidationError:
         # Asked for second, because nearly all items are about leases.
         decoder = {"sandbox": _sandbox, "volume": _volume}.get(_kind.decode(raw).type)
         if decoder is None:
             raise
-    found: SandboxItem = decoder.decode(raw)
-    return found
+    else:
+        return about_lease
+    about_sandbox: SandboxItem = decoder.decode(raw)
+    return about_sandbox
 
 
 def poll_of(query: dict[str, str]) -> PollQuery:

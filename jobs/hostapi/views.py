@@ -12,6 +12,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from core.api.views import WaitingView
+from files.models import Upload
+from files.wire import file_assignment
 from hosts.api.authentication import HostAuthentication, IsHost
 from hosts.errors import StaleBoot
 from hosts.models import Host
@@ -24,7 +26,6 @@ from jobs.services import host_booted
 from jobs.states import LeaseState
 from sandboxes.hostapi.wire import wish_object
 from sandboxes.selectors import sandboxes_changed
-from workspaces import keys, objectstore
 
 DROP_LIMIT = 10_000  # far more than a host holds
 NOTHING: dict[str, Any] = {
@@ -141,13 +142,16 @@ def assignment(lease: Lease) -> dict[str, Any]:
         "log_offset": lease.log_offset,
         "assigned_at": int(lease.created_at.timestamp() * 1000),
         "in_sandbox": lease.in_sandbox_id is not None,
-        "files": [_file(job, file) for file in job.files],
+        "files": [file_assignment(_upload(job, file)) for file in job.files],
     }
 
 
-def _file(job: Job, file: dict[str, Any]) -> dict[str, Any]:
-    url = objectstore.sign_get(keys.file_key(job.owner_id, UUID(file["id"])))
-    return {"name": file["name"], "sha256": file["sha256"], "bytes": file["bytes"], "url": url}
+def _upload(job: Job, file: dict[str, Any]) -> Upload:
+    """An upload as it was at the submit: a job waits no longer for having files."""
+    return Upload(
+        pk=UUID(file["id"]), owner_id=job.owner_id, name=file["name"], sha256=file["sha256"],
+        size_bytes=file["bytes"],
+    )  # fmt: skip
 
 
 def _host(request: Request) -> Host:

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0001_initial'),
-        ('hosts', '0003_sandbox_revision'),
+        ('hosts', '0004_sandbox_revision'),
         ('jobs', '0002_leases_and_retention'),
         ('sandboxes', '0002_waiting_and_kept'),
         ('workspaces', '0001_initial'),

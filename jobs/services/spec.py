@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from typing import Any
 
 from accounts.models import ApiToken, User
 from files.errors import FileNotFound
-from files.selectors import upload_list
+from files.selectors import upload_many
 from hosts.models import Host
 from jobs.errors import NeverFits, SameFileName
 from jobs.models import Job
@@ -57,12 +56,12 @@ def job_make(owner: User, token: ApiToken | None, spec: JobSpec, hosts: list[Hos
 
 def _files(owner: User, file_ids: tuple[str, ...]) -> list[dict[str, Any]]:
     """The owner's uploads, in the order in which they were named."""
-    wanted = list(dict.fromkeys(file_ids))
     try:
-        rows = upload_list(owner).in_bulk([uuid.UUID(text) for text in wanted])
-        found = [rows[uuid.UUID(text)] for text in wanted]
-    except (ValueError, KeyError):
-        raise FileNotFound(fields={"file_ids": "names a file that does not exist, or not any more"}) from None
+        found = upload_many(owner, list(dict.fromkeys(file_ids)))
+    except FileNotFound as error:
+        raise FileNotFound(
+            fields={"file_ids": "names a file that does not exist, or not any more"}
+        ) from error
     names = [upload.name for upload in found]
     if len(set(names)) < len(names):
         raise SameFileName

@@ -26,4 +26,6 @@ def bucket(object_store_server: ObjectStoreServer, settings: Any) -> Iterator[st
     settings.S3_BUCKET = f"test-{uuid.uuid4().hex[:16]}"
     objectstore.bucket_create()
     yield settings.S3_BUCKET
+    # The store keeps volumes for each bucket, and has no more of them after some fifty.
+    objectstore._client().delete_bucket(Bucket=settings.S3_BUCKET)
     objectstore._made.cache_clear()

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('hosts', '0002_agent_draining'),
+        ('hosts', '0003_names_of_revoked_hosts'),
     ]
 
     operations = [
