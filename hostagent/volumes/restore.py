@@ -82,7 +82,7 @@ def _base(store: VolumeStore, tenant: str, sha256: str | None) -> Version | None
 
 def _adopt_local(volume: Volume, version: Version) -> Version:
     volume.make()
-    return volume.adopt(version.path, version.path.with_suffix(".json").read_bytes())
+    return volume.adopt_version(version)
 
 
 def _adopt_received(volume: Volume, filling: Filling, data: bytes) -> Version:

@@ -52,10 +52,11 @@ class VolumeStore:
         return volume
 
     def fork(self, version: Version, tenant: str, workspace: UUID, limit_bytes: int) -> Volume:
-        """A new volume that begins as `version` and shares its data, but depends on nothing of the other."""
+        """A new volume that begins as `version` and shares its data. It lacks a copy of the version, without
+        which its first save is a full one: `Volume.adopt_version` makes it when there is time, and before the
+        other volume drops it."""
         volume = self._new(tenant, workspace)
-        volume.adopt(version.path, version.path.with_suffix(".json").read_bytes())
-        volume.make_live(version.sha256, limit_bytes)
+        volume.make_live(version, limit_bytes)
         return volume
 
     def find(self, tenant: str, sha256: str) -> Version | None:
@@ -75,7 +76,7 @@ class VolumeStore:
         volume = self.volume(tenant, workspace)
         if volume.exists and volume.live.exists():
             raise VolumeExists(f"workspace {workspace} is on this host already")
-        volume.make()
+        volume.versions.mkdir(mode=0o700, parents=True, exist_ok=True)
         return volume
 
     def _tenant(self, tenant: str) -> Path:

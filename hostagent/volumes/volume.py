@@ -89,18 +89,18 @@ class Volume:
         if not self.exists:
             self._write("state.json", _State())
 
-    def make_live(self, sha256: str | None, limit_bytes: int) -> None:
-        """Begin from a version that is here, or empty. An older `live` is replaced."""
+    def make_live(self, version: Version | None, limit_bytes: int) -> None:
+        """Begin from a version on this host, or empty. An older `live` is replaced."""
         fresh, stale = self.live.with_suffix(_NEW), self.live.with_suffix(_OLD)
         destroy(fresh)
         destroy(stale)
-        if sha256 is None:
+        if version is None:
             btrfs.subvolume_create(fresh)
             state = _State()
         else:
-            btrfs.subvolume_snapshot(self.version(sha256).path, fresh, is_read_only=False)
+            btrfs.subvolume_snapshot(version.path, fresh, is_read_only=False)
             # Before anything is changed: what comes in the same transaction would have the same number.
-            state = _State(sha256, btrfs.subvolume_info(fresh).ctransid)
+            state = _State(version.sha256, btrfs.subvolume_info(fresh).ctransid)
         state.live = btrfs.subvolume_id(fresh)
         _empty_work(fresh)
         btrfs.qgroup_limit(fresh, limit_bytes)
@@ -166,6 +166,10 @@ class Volume:
                     raise
                 destroy(fresh)
         return self.version(sha256)
+
+    def adopt_version(self, version: Version) -> Version:
+        """Have a copy of a version of another volume."""
+        return self.adopt(version.path, version.path.with_suffix(".json").read_bytes())
 
     def has(self, sha256: str) -> bool:
         path = self.versions / sha256

@@ -137,7 +137,7 @@ async def test_killed_before_the_new_live_had_its_name(host: Host, workspace: UU
     volume = host.store.create(TENANT, workspace, GIB)
     (volume.live / "upper/file").write_text("kept")
     version = await save(host.objects, volume)
-    volume.make_live(version.sha256, GIB)
+    volume.make_live(volume.version(version.sha256), GIB)
     volume.live.rename(volume.path / "live.new")
     host.store.open()
     assert (volume.live / "upper/file").read_text() == "kept"

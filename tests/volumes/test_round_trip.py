@@ -29,7 +29,7 @@ async def test_random_trees_survive_any_number_of_hosts(host: Host, root: Path, 
         host.store.open()
         restored = await restore(host.store, TENANT, workspace, version.sha256, host.objects)
         assert_same(before, describe(restored.version.path / "upper"), cycle)
-        volume.make_live(version.sha256, GIB)
+        volume.make_live(volume.version(version.sha256), GIB)
 
 
 def assert_same(before: Tree, after: Tree, cycle: int) -> None:

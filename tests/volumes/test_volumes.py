@@ -101,7 +101,7 @@ async def test_what_was_restored_is_saved_on_and_restored_again(
         wipe(root)
         host.store.open()
         await restore(host.store, TENANT, workspace, head.sha256, host.objects)
-        volume.make_live(head.sha256, GIB)
+        volume.make_live(volume.version(head.sha256), GIB)
         (volume.live / "upper" / f"host{number}").touch()
         head = await save(host.objects, volume)
         assert head.manifest.parent is not None
@@ -121,6 +121,7 @@ async def test_a_fork_shares_and_goes_its_own_way(host: Host, root: Path, volume
     fork = host.store.fork(base, TENANT, fork_id, GIB)
     with pytest.raises(VolumeExists):
         host.store.fork(base, TENANT, fork_id, GIB)
+    fork.adopt_version(base)
     volume.delete()  # the fork needs nothing of it
     (fork.live / "upper/file").write_text("fork")
     version = await save(host.objects, fork)
@@ -193,7 +194,7 @@ async def test_an_older_version_becomes_live_again(host: Host, volume: Volume) -
     (volume.live / "upper/file").write_text("new")
     await save(host.objects, volume)
     (volume.live / "work/left").touch()
-    volume.make_live(old.sha256, GIB)
+    volume.make_live(old, GIB)
     assert (volume.live / "upper/file").read_text() == "old"
     assert list((volume.live / "work").iterdir()) == []
     assert volume.head == old.sha256
@@ -228,7 +229,7 @@ async def test_a_restore_is_not_held_up_by_the_limit_of_live(
     wipe(root)
     host.store.open()
     await restore(host.store, TENANT, workspace, version.sha256, host.objects)
-    volume.make_live(version.sha256, 8 * MIB)
+    volume.make_live(volume.version(version.sha256), 8 * MIB)
     assert describe(volume.live / "upper") == describe(volume.version(version.sha256).path / "upper")
     with pytest.raises(OSError, match="quota"):
         (volume.live / "upper/more").write_bytes(random.randbytes(MIB))
