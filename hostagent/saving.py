@@ -23,7 +23,7 @@ from hostagent.volumes.send import Parent, Sent, send
 from hostagent.volumes.signing import Signed
 from hostagent.volumes.store import VolumeStore
 from hostagent.volumes.threads import blocking
-from hostagent.volumes.volume import Pending
+from hostagent.volumes.volume import Pending, Version
 from hostagent.wire import SandboxWish, VersionReason, VersionRequest
 
 
@@ -82,14 +82,19 @@ class HeldVolume:
             self._depot.shelf.lay_aside(self._volume)
 
     async def _fill(self, origin: str | None) -> None:
-        volume = self._volume
-        if origin is None:
-            await blocking(volume.make)
-        elif not (volume.exists and await blocking(partial(volume.has, origin))):
-            depot, tenant = self._depot, self._wish.tenant
-            restored = await restore(depot.store, tenant, self._workspace, origin, self._objects)
-            self._log.info("restored", versions=len(restored.received), stored=restored.stored_bytes)
-        await blocking(partial(volume.make_live, origin, self._wish.disk_gb * GIB))
+        await blocking(self._volume.make)
+        version = None if origin is None else await self._version(origin)
+        await blocking(partial(self._volume.make_live, version, self._wish.disk_gb * GIB))
+
+    async def _version(self, sha256: str) -> Version:
+        store, tenant = self._depot.store, self._wish.tenant
+        if self.is_scratch:  # needs no copy of its own: nothing will be sent that builds on it
+            found = await blocking(partial(store.find, tenant, sha256))
+            if found is not None:
+                return found
+        restored = await restore(store, tenant, self._workspace, sha256, self._objects)
+        self._log.info("restored", versions=len(restored.received), stored=restored.stored_bytes)
+        return restored.version
 
     async def resize(self, disk_gb: int) -> None:
         try:
