@@ -10,12 +10,15 @@ import secrets
 import string
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
+from core.wakeup import wake
 from hosts.models import Host
 from hosts.services import host_give_room, host_sandbox_revision_next, host_touch
 from sandboxes import hooks
@@ -160,6 +163,21 @@ def sandbox_end(
         host_give_room(sandbox.host_id, sandbox.memory_mb)
     if sandbox.workspace_id is not None:
         workspace_release(sandbox_hold(sandbox))
+
+
+def workspace_resized(workspace: Workspace) -> None:
+    """The sandbox that holds it gets the new size."""
+    sandbox = sandbox_lock(workspace.holder) if workspace.holder else None
+    if sandbox is not None:
+        sandbox_change(sandbox, disk_gb=workspace.disk_gb)
+        transaction.on_commit(partial(wake, f"host.{sandbox.host_id}"))
+
+
+def workspace_deleted(workspace: Workspace) -> None:
+    """Its last host learns that it is to remove what it has of it; others do when they boot."""
+    if workspace.host_id is not None:
+        host_sandbox_revision_next(workspace.host_id)
+        wake(f"host.{workspace.host_id}")
 
 
 def _move(sandbox: Sandbox, to: SandboxPhase, **changes: Any) -> bool:

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter
-
-IDEMPOTENCY_KEY = OpenApiParameter(
-    "Idempotency-Key",
-    str,
-    OpenApiParameter.HEADER,
-    description="Send the same key to repeat a request without creating a second job.",
-)
+from drf_spectacular.utils import OpenApiExample
 
 _ID = "5f0c9f6e-3a53-4d0e-9a55-0d9b2a3f7c11"
 _JOB: dict[str, Any] = {

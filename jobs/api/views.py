@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import ApiToken, User
+from core.api.idempotency import IDEMPOTENCY_KEY
 from core.api.pagination import PAGE_PARAMETERS, paginated
 from core.api.views import WaitingView
 from core.idempotency import Answer, digest_of, idempotent, key_of
@@ -30,7 +31,7 @@ class JobsView(APIView):
         operation_id="job_submit",
         request=inputs.JobInput,
         responses={202: outputs.JobAcceptedOutput},
-        parameters=[examples.IDEMPOTENCY_KEY],
+        parameters=[IDEMPOTENCY_KEY],
         examples=examples.SUBMIT,
     )
     def post(self, request: Request) -> Response:

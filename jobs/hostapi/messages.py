@@ -22,6 +22,7 @@ RECORD_LIMIT_BYTES = 64 * 1024
 RECORDS_LIMIT = 65_536  # of one log item: 16 bytes a record on average, in a full one
 ITEMS_LIMIT = 1000
 LEASES_LIMIT = 100_000
+VOLUMES_LIMIT = 10_000  # one query's variables
 UNIX_MS_LIMIT = 253_402_300_800_000  # the year 10000, which no date can hold
 
 Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
@@ -55,7 +56,7 @@ class Boot(Struct, frozen=True):
     capacity: Capacity
     leases: Annotated[list[ReportedLease], Meta(max_length=LEASES_LIMIT)]
     sandboxes: Annotated[list[ReportedSandbox], Meta(max_length=LEASES_LIMIT)] = field(default_factory=list)
-    volumes: Annotated[list[UUID], Meta(max_length=LEASES_LIMIT)] = field(default_factory=list)
+    volumes: Annotated[list[UUID], Meta(max_length=VOLUMES_LIMIT)] = field(default_factory=list)
 
 
 class Stages(Struct, frozen=True):

@@ -26,6 +26,7 @@ from jobs.services import host_booted
 from jobs.states import LeaseState
 from sandboxes.hostapi.wire import wish_object
 from sandboxes.selectors import sandboxes_changed
+from workspaces.selectors import gone_from, gone_of
 
 DROP_LIMIT = 10_000  # far more than a host holds
 NOTHING: dict[str, Any] = {
@@ -68,7 +69,7 @@ class BootView(HostView):
                 "drop": answer.drop,
                 "sandboxes": [wish_object(sandbox) for sandbox in answer.sandboxes],
                 "drop_sandboxes": answer.drop_sandboxes,
-                "drop_volumes": [],
+                "drop_volumes": list(gone_of(boot.volumes)),
             }
         )
 
@@ -117,7 +118,11 @@ def _changes(host: Host, boot_epoch: int, after: int) -> dict[str, Any]:
 
 def _sandboxes(host: Host, after: int) -> dict[str, Any]:
     live, ended = sandboxes_changed(host.pk, after)
-    return {"sandboxes": [wish_object(sandbox) for sandbox in live], "drop_sandboxes": ended}
+    return {
+        "sandboxes": [wish_object(sandbox) for sandbox in live],
+        "drop_sandboxes": ended,
+        "drop_volumes": gone_from(host.pk),
+    }
 
 
 def assignment(lease: Lease) -> dict[str, Any]:

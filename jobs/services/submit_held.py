@@ -105,7 +105,6 @@ def _wishes(job: Job, sandbox: Sandbox) -> dict[str, Any]:
         return wishes
     if job.disk_gb > workspace.disk_gb:
         workspace_resize(workspace, job.disk_gb)
-        wishes["disk_gb"] = job.disk_gb
     if job.is_persistent and job.is_synced and not (sandbox.is_synced and workspace.is_saved):
         Workspace.objects.filter(pk=workspace.pk).update(is_saved=True)
         wishes["is_synced"] = True

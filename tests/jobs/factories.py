@@ -65,13 +65,17 @@ class Agent:
         return response.status_code, response.json()
 
     def boot(
-        self, leases: Iterable[Lease] = (), machine: str = "boot-1", sandboxes: Iterable[Sandbox] = ()
+        self,
+        leases: Iterable[Lease] = (),
+        machine: str = "boot-1",
+        sandboxes: Iterable[Sandbox] = (),
+        volumes: Iterable[str] = (),
     ) -> dict[str, Any]:
         held = [{"sandbox_id": x.pk, "epoch": x.epoch, "phase": "running"} for x in sandboxes]
         reported = [{"lease_id": x.pk, "lease_epoch": x.epoch, "phase": "running"} for x in leases]
         body = {
             "machine_boot_id": machine, "agent_version": "1", "isolation": "container",
-            "capacity": self.capacity, "leases": reported, "sandboxes": held,
+            "capacity": self.capacity, "leases": reported, "sandboxes": held, "volumes": list(volumes),
         }  # fmt: skip
         status, answer = self.call("post", "/boot", body)
         assert status == 200, answer

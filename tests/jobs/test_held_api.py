@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
-from files.services import upload_create
+from files.services import upload_create, upload_put
 from jobs.models import Job
 from tests.jobs import factories, held
 from tests.jobs.factories import API, Agent, client_of
@@ -141,7 +141,7 @@ def test_a_workspace_says_which_job_uses_it(client: Client, owner: User) -> None
 
 class TestFiles:
     def upload(self, owner: User, name: str = "data.csv", body: bytes = b"1,2") -> str:
-        return str(upload_create(owner, name, io.BytesIO(body)).pk)
+        return str(upload_create(upload_put(owner, name, io.BytesIO(body))).pk)
 
     @pytest.mark.parametrize("change", [{}, {"workspace_id": "w"}])
     def test_the_host_gets_addresses_that_work(

@@ -14,11 +14,12 @@ from jobs.models import FleetWatch
 from jobs.services import sweep
 from sandboxes.states import SandboxPhase
 from tests.jobs import factories, held
-from tests.jobs.factories import Agent, lease_of, sandbox_ended
+from tests.jobs.factories import API, Agent, client_of, lease_of, sandbox_ended
 from tests.jobs.held import box, fresh, room, workspace_of
 from tests.workspaces.conftest import bucket, object_store_server
 from tests.workspaces.factories import put, saved, snapshot
-from workspaces.models import Version
+from workspaces.models import Version, Workspace
+from workspaces.services import workspace_create, workspace_delete, workspaces_expire_local
 
 __all__ = ["bucket", "object_store_server"]
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
@@ -170,3 +171,47 @@ class TestBoot:
         }  # fmt: skip
         status, answer = agent.call("post", "/boot", body)
         assert (status, answer["sandboxes"], answer["drop_volumes"]) == (200, [], [])
+
+
+class TestVolumes:
+    def test_a_workspace_that_grows_is_told_to_its_sandbox(self) -> None:
+        agent, owner = Agent(), factories.user()
+        held.idle(agent, owner)
+        agent.poll_all()
+        body = {"disk_gb": 7}
+        response = client_of(owner).patch(f"{API}/mags-workspaces/w", body, content_type="application/json")
+        assert response.status_code == 200
+        [wish] = agent.poll_all()["sandboxes"]
+        assert wish["disk_gb"] == workspace_of(owner).disk_gb == 7
+
+    def test_what_was_deleted_goes_from_its_host(self) -> None:
+        agent, owner = Agent(), factories.user()
+        job = held.job(owner)
+        sandbox = held.start(agent, job)
+        held.finish(agent, job)
+        held.end(agent, sandbox)
+        agent.poll_all()
+        workspace = workspace_of(owner)
+        assert client_of(owner).delete(f"{API}/mags-workspaces/w").status_code == 204
+        assert agent.poll_all()["drop_volumes"] == [str(workspace.pk)]
+        assert agent.poll_all()["drop_volumes"] == []
+
+    def test_a_booted_host_learns_what_was_deleted(self) -> None:
+        agent, owner = Agent(), factories.user()
+        gone, kept = workspace_create(owner, "gone", disk_gb=1), workspace_create(owner, "kept", disk_gb=1)
+        workspace_delete(gone)
+        unknown = "0b9b6f3e-6f0e-4a65-9d3e-5d0c7f1f4a77"  # perhaps the database's loss, not the user's wish
+        answer = agent.boot(volumes=[str(gone.pk), str(kept.pk), unknown])
+        assert answer["drop_volumes"] == [str(gone.pk)]
+
+    def test_an_idle_local_workspace_goes_from_its_host(self) -> None:
+        agent, owner = Agent(), factories.user()
+        job = held.job(owner)
+        sandbox = held.start(agent, job)
+        held.finish(agent, job)
+        held.end(agent, sandbox)
+        agent.poll_all()
+        workspace = workspace_of(owner)
+        Workspace.objects.update(used_at=timezone.now() - timedelta(minutes=11))
+        workspaces_expire_local()
+        assert agent.poll_all()["drop_volumes"] == [str(workspace.pk)]

@@ -25,7 +25,9 @@ def bucket(object_store_server: ObjectStoreServer, settings: Any) -> Iterator[st
     settings.S3_ACCESS_KEY, settings.S3_SECRET_KEY = ACCESS_KEY, SECRET_KEY
     settings.S3_BUCKET = f"test-{uuid.uuid4().hex[:16]}"
     objectstore.bucket_create()
-    yield settings.S3_BUCKET
+    made = settings.S3_BUCKET
+    yield made
     # The store keeps volumes for each bucket, and has no more of them after some fifty.
-    objectstore._client().delete_bucket(Bucket=settings.S3_BUCKET)
+    settings.S3_ENDPOINT, settings.S3_SECRET_KEY = object_store_server.url, SECRET_KEY
+    objectstore._client().delete_bucket(Bucket=made)
     objectstore._made.cache_clear()
