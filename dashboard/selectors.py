@@ -12,6 +12,8 @@ from accounts.models import User
 from jobs import logs
 from jobs.models import Job, Lease
 from jobs.selectors import job_list
+from workspaces.models import Workspace
+from workspaces.selectors import workspace_list
 
 HEAD_CHARS = 2000  # of a script, to take its preview from
 RAW_PAGE_LINES = 20_000
@@ -30,6 +32,16 @@ def has_jobs(actor: User) -> bool:
 def current_lease(job: Job) -> Lease | None:
     """The lease of the present attempt, as `jobs.selectors` loaded it."""
     return getattr(job, "current", None)  # Django leaves it out where there is none
+
+
+def workspaces_named(actor: User, text: str) -> QuerySet[Workspace]:
+    """The actor's workspaces with `text` in their names, newest first."""
+    found = workspace_list(actor)
+    return found.filter(name__icontains=text) if text else found
+
+
+def has_workspaces(actor: User) -> bool:
+    return workspace_list(actor).exists()
 
 
 async def raw_output(job: Job) -> AsyncIterator[bytes]:

@@ -2,7 +2,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path
 from django.views.generic import RedirectView
 
-from dashboard import views
+from dashboard import views, workspace_views
 from dashboard.login import SignInView
 
 app_name = "dashboard"
@@ -15,5 +15,7 @@ urlpatterns = [
     path("jobs/<str:reference>/script.txt", views.script, name="script"),
     path("jobs/<str:reference>/output.txt", views.output, name="output"),
     path("jobs/<str:reference>/again/", views.again, name="again"),
+    path("workspaces/", workspace_views.workspaces, name="workspaces"),
+    path("workspaces/<str:name>/", workspace_views.workspace, name="workspace"),
     path("tokens/", views.tokens, name="tokens"),
 ]

@@ -1,17 +1,17 @@
-"""The pages. Thin: selectors read, services write, presentation words it, templates show it."""
+"""The pages of jobs and tokens. Thin: selectors read, services write, presentation words it, templates
+show it."""
 
 from __future__ import annotations
 
 import secrets
 from typing import Any, cast
-from urllib.parse import urlencode
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
@@ -20,15 +20,14 @@ from accounts.models import User
 from accounts.selectors import token_list
 from core.idempotency import digest_of, idempotent
 from dashboard import presentation, selectors
+from dashboard.pages import PAGE_SIZE, actor_of, address, page, searched
 from jobs.models import Job
 from jobs.selectors import job_events, job_get
 from jobs.services import JobSpec, job_submit
 from jobs.states import JobStatus
 
-PAGE_SIZE = 25
 SCRIPT_SHOWN_CHARS = 16_384
 API = "/api/v1"
-NAV = (("jobs", "Jobs", "/jobs/"), ("tokens", "Tokens", "/tokens/"), ("api", "API docs", "/api/docs/"))
 FILTERS = {
     "": "All",
     JobStatus.ACCEPTED: "Waiting",
@@ -43,8 +42,8 @@ FILTERS = {
 @never_cache
 def jobs(request: HttpRequest) -> HttpResponse:
     """The list. `?from=<job>` opens the form with that job's script and limits."""
-    actor = _actor(request)
-    status, text = request.GET.get("status", ""), request.GET.get("q", "").strip()
+    actor = actor_of(request)
+    status, text = request.GET.get("status", ""), searched(request)
     status = status if status in FILTERS else ""
     found = Paginator(selectors.jobs_with_heads(actor, status=status, text=text), PAGE_SIZE)
     shown = found.get_page(request.GET.get("page"))
@@ -52,11 +51,11 @@ def jobs(request: HttpRequest) -> HttpResponse:
     context = {
         "jobs": [_card(job, job.head) for job in shown],  # type: ignore[attr-defined]
         "page": shown,
-        "newer_href": _address(request, page=shown.number - 1),
-        "older_href": _address(request, page=shown.number + 1),
+        "newer_href": address(request, page=shown.number - 1),
+        "older_href": address(request, page=shown.number + 1),
         "has_jobs": bool(shown.object_list) or selectors.has_jobs(actor),
         "choices": [
-            {"label": label, "href": _address(request, status=value, page=""), "is_current": value == status}
+            {"label": label, "href": address(request, status=value, page=""), "is_current": value == status}
             for value, label in FILTERS.items()
         ],
         "status": status,
@@ -66,14 +65,14 @@ def jobs(request: HttpRequest) -> HttpResponse:
         "example_cli": _cli_example(),
         "example_curl": _curl_example(),
     }
-    return _page(request, "dashboard/jobs.html", "jobs", context)
+    return page(request, "dashboard/jobs.html", "jobs", context)
 
 
 @require_safe
 @login_required
 @never_cache
 def job(request: HttpRequest, reference: str) -> HttpResponse:
-    found = job_get(_actor(request), reference)
+    found = job_get(actor_of(request), reference)
     lease = selectors.current_lease(found)
     head = found.script[: SCRIPT_SHOWN_CHARS + 1]
     isolation = lease.host.isolation if lease else ""
@@ -89,14 +88,14 @@ def job(request: HttpRequest, reference: str) -> HttpResponse:
         "stop_href": f"{API}/mags-jobs/{found.pk}/stop",
         "socket_path": f"/ws/jobs/{found.pk}/logs",
     }
-    return _page(request, "dashboard/job.html", "jobs", context)
+    return page(request, "dashboard/job.html", "jobs", context)
 
 
 @require_POST
 @login_required
 def again(request: HttpRequest, reference: str) -> HttpResponse:
     """Run the same script once more, with everything it was given. The form's key makes it once."""
-    actor = _actor(request)
+    actor = actor_of(request)
     found = job_get(actor, reference)
     digest = digest_of("POST", request.path, {})
 
@@ -111,7 +110,7 @@ def again(request: HttpRequest, reference: str) -> HttpResponse:
 @login_required
 @never_cache
 def script(request: HttpRequest, reference: str) -> HttpResponse:
-    found = job_get(_actor(request), reference)
+    found = job_get(actor_of(request), reference)
     return HttpResponse(found.script, content_type="text/plain; charset=utf-8")
 
 
@@ -134,22 +133,12 @@ async def output(request: HttpRequest, reference: str) -> StreamingHttpResponse:
 @never_cache
 def tokens(request: HttpRequest) -> HttpResponse:
     context = {
-        "tokens": token_list(_actor(request)),
+        "tokens": token_list(actor_of(request)),
         "tokens_href": f"{API}/auth/tokens",
         "public_url": settings.PUBLIC_URL,
         "now": timezone.now(),
     }
-    return _page(request, "dashboard/tokens.html", "tokens", context)
-
-
-def _actor(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # noqa: S101 - login_required has seen to it
-    return request.user
-
-
-def _page(request: HttpRequest, template: str, section: str, context: dict[str, Any]) -> HttpResponse:
-    nav = [{"label": label, "href": href, "is_current": name == section} for name, label, href in NAV]
-    return render(request, template, {"nav": nav, **context})
+    return page(request, "dashboard/tokens.html", "tokens", context)
 
 
 def _card(job: Job, head: str) -> presentation.JobCard:
@@ -162,13 +151,6 @@ def _spec(job: Job) -> JobSpec:
         script=job.script, name=job.name, environment=job.environment, image=job.image, vcpus=job.vcpus,
         memory_mb=job.memory_mb, disk_gb=job.disk_gb, timeout_s=job.timeout_s, retries=job.retries,
     )  # fmt: skip
-
-
-def _address(request: HttpRequest, **changes: object) -> str:
-    """This page with other parameters; empty ones are left out."""
-    wanted = {**request.GET.dict(), **{name: str(value) for name, value in changes.items()}}
-    query = urlencode({name: value for name, value in wanted.items() if value and name != "from"})
-    return f"?{query}" if query else "."
 
 
 def _cli_example() -> str:

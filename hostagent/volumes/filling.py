@@ -10,6 +10,7 @@ from hostagent.linux import btrfs
 from hostagent.volumes.chain import Link
 from hostagent.volumes.errors import Damaged, ObjectWrong, PathTooLong, StreamInvalid
 from hostagent.volumes.guard import Guard, Subvolume
+from hostagent.volumes.lifting import is_lifted, unlift
 from hostagent.volumes.manifest import Segment
 from hostagent.volumes.receiver import Receiver
 from hostagent.volumes.segments import unpack
@@ -73,6 +74,13 @@ class Filling:
 
     def finish(self) -> None:
         self._receiver.finish()
+        if is_lifted(self.path):
+            received = self.path
+            self._count += 1
+            try:
+                unlift(received, self.path)
+            except (StreamInvalid, OSError) as error:  # names that the index gives and the tree has not
+                raise self._damaged(str(error)) from error
 
     def kill(self) -> None:
         self._receiver.kill()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from hostagent.volumes import manifest as manifests
+from hostagent.volumes.errors import PathTooLong
 from hostagent.volumes.holes import TooManyZeros
+from hostagent.volumes.lifting import lift
 from hostagent.volumes.manifest import Image, Manifest
 from hostagent.volumes.objects import ObjectStore
 from hostagent.volumes.segments import Piece
 from hostagent.volumes.sender import Sender
+from hostagent.volumes.subvolumes import destroy
 from hostagent.volumes.threads import blocking
 from hostagent.volumes.uploads import Uploads
 
@@ -39,11 +43,19 @@ async def send(
     snapshot: Path, parent: Parent | None, objects: ObjectStore, *, made_at: int, image: Image | None = None
 ) -> Sent:
     """Store the read-only subvolume `snapshot`. Repeatable: the same snapshot with the same arguments gives
-    the same objects, and those that are there already are not stored again."""
+    the same objects, and those that are there already are not stored again (a tree with paths of more than
+    4,000 bytes excepted: what is sent of it is in full and made anew each time)."""
     try:
         return await _send(snapshot, parent, objects, made_at, image)
     except TooManyZeros:
         return await _send(snapshot, None, objects, made_at, image)
+    except PathTooLong:
+        lifted = snapshot.with_name(f"{snapshot.name}.lifted.new")
+        try:
+            await blocking(partial(_lift, snapshot, lifted))
+            return await _send(lifted, None, objects, made_at, image)
+        finally:
+            await blocking(partial(destroy, lifted))
 
 
 async def _send(
@@ -72,6 +84,11 @@ async def _send(
     finally:
         await blocking(sender.close)
     return Sent(manifest, data)
+
+
+def _lift(snapshot: Path, lifted: Path) -> None:
+    destroy(lifted)
+    lift(snapshot, lifted)
 
 
 async def _next(sender: Sender) -> Piece | None:

@@ -131,8 +131,15 @@ class Volume:
         if not btrfs.is_subvolume(path):
             return None
         found = self._read_pending()
-        parent = self.version(found.parent) if found.parent and self.has(found.parent) else None
-        return Pending(path, parent, found.made_at, found.image)
+        return Pending(path, self._stream_parent(found.parent), found.made_at, found.image)
+
+    def _stream_parent(self, sha256: str | None) -> Version | None:
+        """The version, if a stream can build on what is here of it: not on one that was lifted."""
+        if sha256 is None or not self.has(sha256):
+            return None
+        version = self.version(sha256)
+        known_as = str(btrfs.subvolume_info(version.path).stream_uuid)
+        return version if version.manifest.subvolume == known_as else None
 
     def keep(self, data: bytes) -> Version:
         """The pending snapshot is the version with this manifest now, and the head."""

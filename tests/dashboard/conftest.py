@@ -17,12 +17,16 @@ from tests.dashboard.live import LiveAgent, WebServer
 from tests.servers import RedisServer
 
 
-@pytest.fixture(scope="session")
-def web_process(django_db_setup: None, redis_server: RedisServer) -> Iterator[WebServer]:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-    with WebServer(port) as server:
+        return port
+
+
+@pytest.fixture(scope="session")
+def web_process(django_db_setup: None, redis_server: RedisServer) -> Iterator[WebServer]:
+    with WebServer(free_port()) as server:
         yield server
 
 

@@ -17,15 +17,17 @@ from tests.jobs import factories
 class WebServer(servers._Server):
     """daphne with the test run's database and Redis. `stop(SIGKILL)` and `start()` play a crash."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, own: dict[str, str] | None = None) -> None:
         super().__init__(port)
         self.url = f"http://127.0.0.1:{port}"
+        self._own = own or {}  # settings
 
     def command(self) -> list[str]:
         settings = {
             "MAGS_DATABASE_URL": _database_url(),
             "MAGS_PUBLIC_URL": self.url,
             "PYTHONPATH": str(Path.cwd()),
+            **self._own,
         }
         variables = [f"{name}={value}" for name, value in settings.items()]
         daphne = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port)]

@@ -131,7 +131,7 @@ def test_keys_walk_through_the_list(agent: LiveAgent, open_page: Open) -> None:
     page = open_page(owner, "/jobs/")
     page.keyboard.press("j")
     page.keyboard.press("j")
-    expect(page.locator(".job-name", has_text="older")).to_be_focused()
+    expect(page.locator(".row-name", has_text="older")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("h1")).to_contain_text("older")
 

@@ -71,12 +71,13 @@ class ObjectStoreServer:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _command(self) -> list[str]:
+        # Small volumes: each bucket takes some of its own, and there are as many as the disk has room for.
         ports = [f"-{role}.port={self.port + n}" for n, role in enumerate(ROLES)]
         grpc = [f"-{role}.port.grpc={self.port + len(ROLES) + n}" for n, role in enumerate(ROLES)]
         return [
             str(WEED), "-logtostderr", f"-config_dir={self.directory}", "server", "-ip=127.0.0.1",
             "-ip.bind=127.0.0.1", f"-dir={self.directory / 'data'}", *ports, *grpc, "-s3",
-            f"-s3.config={self.directory / 's3.json'}", "-master.volumeSizeLimitMB=1024", "-volume.max=0",
+            f"-s3.config={self.directory / 's3.json'}", "-master.volumeSizeLimitMB=64", "-volume.max=0",
             "-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
             "-master.electionTimeout=1s", "-volume.preStopSeconds=0",
         ]  # fmt: skip

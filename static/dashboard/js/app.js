@@ -88,4 +88,5 @@ addEventListener("pageshow", () => {
 
 onKey("?", () => openDialog("shortcuts"));
 onKey("g j", () => location.assign("/jobs/"));
+onKey("g w", () => location.assign("/workspaces/"));
 onKey("g t", () => location.assign("/tokens/"));

@@ -19,12 +19,18 @@ const UNITS = /** @type {const} */ ([
 ]);
 const WORDS = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 
-/** "just now", "5 minutes ago", "in 3 days". @param {number} at @param {number} now both in ms */
-export function relative(at, now) {
+/**
+ * "just now", "5 minutes ago", "in 3 days".
+ *
+ * @param {number} at @param {number} now both in ms
+ * @param {boolean} [isExact] "12 s ago" instead of "just now"
+ */
+export function relative(at, now, isExact = false) {
   const seconds = Math.round((at - now) / 1000);
   for (const [unit, size] of UNITS) {
     if (Math.abs(seconds) >= size) return WORDS.format(Math.trunc(seconds / size), unit);
   }
+  if (isExact && seconds < 0) return `${-seconds} s ago`;
   return seconds > 0 ? "in a moment" : "just now";
 }
 

@@ -73,7 +73,7 @@ function focusKey(element) {
 export function tick() {
   const now = Date.now();
   for (const time of /** @type {NodeListOf<HTMLTimeElement>} */ (document.querySelectorAll("time[data-relative]"))) {
-    write(time, relative(Date.parse(time.dateTime), now));
+    write(time, relative(Date.parse(time.dateTime), now, time.dataset.relative === "seconds"));
   }
   for (const since of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-since]"))) {
     write(since, duration(now - Date.parse(since.dataset.since ?? "")));

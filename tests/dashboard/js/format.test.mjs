@@ -12,6 +12,8 @@ test("durations read as the server writes them", () => {
 test("times relative to now", () => {
   const now = Date.parse("2026-11-23T12:00:00Z");
   assert.equal(relative(now - 20_000, now), "just now");
+  assert.equal(relative(now - 20_000, now, true), "20 s ago");
+  assert.equal(relative(now + 1000, now, true), "in a moment");
   assert.equal(relative(now - 300_000, now), "5 minutes ago");
   assert.equal(relative(now - 86_400_000, now), "yesterday");
   assert.equal(relative(now + 30 * 86_400_000, now), "next month");

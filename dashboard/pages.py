@@ -1,0 +1,44 @@
+"""What the views share: who asks, the frame around a page, and its address with other parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from accounts.models import User
+
+PAGE_SIZE = 25
+NAV = (
+    ("jobs", "Jobs", "/jobs/"),
+    ("workspaces", "Workspaces", "/workspaces/"),
+    ("tokens", "Tokens", "/tokens/"),
+    ("api", "API docs", "/api/docs/"),
+)
+OF_THE_MOMENT = ("from", "done")  # they belong to one look at a page, not to its address
+
+
+def actor_of(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # noqa: S101 - login_required has seen to it
+    return request.user
+
+
+def page(
+    request: HttpRequest, template: str, section: str, context: dict[str, Any], *, status: int = 200
+) -> HttpResponse:
+    nav = [{"label": label, "href": href, "is_current": name == section} for name, label, href in NAV]
+    return render(request, template, {"nav": nav, **context}, status=status)
+
+
+def address(request: HttpRequest, **changes: object) -> str:
+    """This page with other parameters; empty ones are left out."""
+    wanted = {**request.GET.dict(), **{name: str(value) for name, value in changes.items()}}
+    query = urlencode({name: value for name, value in wanted.items() if value and name not in OF_THE_MOMENT})
+    return f"?{query}" if query else "."
+
+
+def searched(request: HttpRequest) -> str:
+    """What the search field says. PostgreSQL takes no NUL, and no name has one."""
+    return request.GET.get("q", "").replace("\0", "").strip()

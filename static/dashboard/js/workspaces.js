@@ -1,0 +1,4 @@
+/** The list of workspaces. */
+
+import "./list.js";
+import "./poll.js";
