@@ -81,11 +81,11 @@ def sandbox_offer(sandbox: Sandbox, host: Host) -> bool:
 
 def sandbox_started(sandbox: Sandbox) -> bool:
     """Its host says that it is up, and so has its workspace's newest data. False: it was said before."""
+    _lies_here(sandbox)  # also where its end is wished already
     if sandbox.state != SandboxPhase.OFFERED:
         return False
     if not _move(sandbox, SandboxPhase.RUNNING):
         raise StaleSandbox
-    _lies_here(sandbox)
     return True
 
 

@@ -61,7 +61,7 @@ def report_apply(host: Host, report: Report) -> list[Result]:
         host_touch(host.pk, report.boot_epoch)
         named = _Named(host, items)
         results = [item if isinstance(item, dict) else _result(item, named) for item in items]
-    if any(isinstance(item, Finished | SandboxEnded) for item in items):
+    if any(isinstance(item, Finished | SandboxRunning | SandboxEnded) for item in items):
         schedule_waiting()
     return results
 

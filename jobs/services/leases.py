@@ -53,6 +53,8 @@ class End:
     is_final: bool = False  # another attempt would end the same
 
 
+# A kept sandbox that comes up, or is up, when a script of its ends.
+STAYING = frozenset({SandboxPhase.OFFERED, SandboxPhase.RUNNING})
 STATUS_OF: dict[Outcome, JobStatus] = {
     outcome: JobStatus.COMPLETED if outcome in {Outcome.EXITED, Outcome.STOPPED} else JobStatus.ERROR
     for outcome in Outcome
@@ -152,7 +154,7 @@ def lease_end(lease: Lease, end: End, *, outcome: str = "", dropped_bytes: int =
 def _sandbox_after(lease: Lease) -> SandboxState:
     """What the job has when the lease is over."""
     sandbox = lease.in_sandbox
-    stays = sandbox is not None and sandbox.is_kept and sandbox.state == SandboxPhase.RUNNING
+    stays = sandbox is not None and sandbox.is_kept and sandbox.state in STAYING
     return SandboxState.RUNNING if stays else SandboxState.NONE
 
 

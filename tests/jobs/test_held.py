@@ -429,6 +429,25 @@ class TestStop:
         assert [x["wish"] for x in answer["assignments"] + answer["sandboxes"]] == ["stop", "end"]
         assert fresh(second).stop_requested_at is not None
 
+    def test_a_kept_sandbox_that_is_not_up_when_its_script_has_ended(self) -> None:
+        agent, owner = Agent(), factories.user()
+        job = held.job(owner, kept=True)
+        held.finish(agent, job)
+        assert (fresh(job).status, fresh(job).sandbox) == ("completed", "running")
+        second = held.job(owner)
+        assert second.attempt == 0
+        assert agent.report(sandbox_running(box(job))) == [{"status": 200}]
+        assert (fresh(second).attempt, box(second).pk) == (1, box(job).pk)
+        assert job_stop(fresh(job)).sandbox == "running"
+        assert box(job).is_stop_wished
+
+    def test_where_the_data_lies_is_known_though_its_end_is_wished(self) -> None:
+        agent, owner = Agent(), factories.user()
+        job = held.job(owner)
+        job_stop(job)
+        assert agent.report(sandbox_running(box(job))) == [{"status": 200}]
+        assert (box(job).state, workspace_of(owner).host) == (SandboxPhase.ENDING, agent.host)
+
     def test_nobody_enters_a_sandbox_that_is_to_end(self) -> None:
         agent, owner = Agent(), factories.user()
         first = held.idle(agent, owner)
@@ -447,6 +466,15 @@ class TestAttempts:
         held.finish(agent, job, outcome="oom", exit_code=137)
         assert (fresh(job).attempt, lease_of(job).sandbox_id) == (2, sandbox.pk)
         assert room(agent)[0] == 1
+
+    def test_an_attempt_that_failed_before_the_sandbox_was_up_waits_for_it(self) -> None:
+        agent, owner = Agent(), factories.user()
+        job = held.job(owner, kept=True)
+        held.finish(agent, job, outcome="start_failed", exit_code=None)
+        assert held.live_leases(job) == 0
+        held_up = sandbox_running(box(job))
+        assert agent.report(held_up) == [{"status": 200}]
+        assert (fresh(job).attempt, held.live_leases(job)) == (2, 1)
 
     def test_a_retry_without_a_kept_sandbox_waits_for_the_next_one(self) -> None:
         agent, owner = Agent(), factories.user()
