@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Any
 
 from hostagent.drivers.base import Driver, Phase, RunSpec
@@ -44,8 +43,6 @@ class Insider(Place):
         finally:
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)
-        with contextlib.suppress(DriverError):  # of an agent that was killed after it made it
-            await self._life.destroy(self._key)
         spec = RunSpec(
             self._record.sandbox_id, self._record.run_id, assignment.script.encode(), assignment.environment
         )

@@ -143,8 +143,8 @@ class Keeper:
         """Return when runs can start. DriverError when they never will."""
         await first(self._up, self._closed)
         if self._closed.is_set():
-            end = self.record.end
-            raise DriverError(end.message if end and end.message else "its sandbox has ended")
+            why = self.record.end.message if self.record.end else ""
+            raise DriverError(why.removeprefix(f"{outcome.NOT_STARTED}: ") or "its sandbox has ended")
 
     # --- The life of it ---
 
@@ -295,9 +295,9 @@ class Keeper:
         self._move(HeldPhase.FENCED)
         with contextlib.suppress(DriverError):  # the kill comes anyway
             await self._site.driver.freeze(self.record.sandbox_id)
-        await self._sandbox.kill()
-        for run in self._runs.values():
+        for run in self._runs.values():  # before the kill: its exit codes are not theirs
             run.drop()
+        await self._sandbox.kill()
         await self._sandbox.destroy()
         await self._volume.put_back_fenced()
         self._log.warning("sandbox_fenced")

@@ -76,6 +76,8 @@ class Leases:
                 await self._destroy(record.life)
             else:
                 self._run(runner)
+        known = {runner.record.sandbox_id for runner in self._runners.values()}
+        self._host.uploads.retain(known | self._sandboxes.ids())
         for life in lives:
             logger.warning("orphan_destroyed", life=life)
             await self._destroy(life)

@@ -16,6 +16,7 @@ CODES: dict[Outcome, int] = {
     "timed_out": 124,
 }  # where we end it; as a shell and timeout(1) say
 MESSAGE_LIMIT = 300
+NOT_STARTED = "The sandbox could not be started"
 LOST = "The sandbox is gone and left no exit code."
 _PATH = re.compile(r"(?<![\w:/])/[^\s'\",;:)]+")
 
@@ -41,7 +42,7 @@ def message(outcome: Outcome, timeout_s: int | None) -> str:
 
 
 def start_failed_message(error: AgentError) -> str:
-    return sentence("The sandbox could not be started", error)
+    return sentence(NOT_STARTED, error)
 
 
 def sentence(what: str, error: AgentError) -> str:

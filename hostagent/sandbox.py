@@ -113,7 +113,7 @@ class Sandbox(Place):
 
     async def destroy(self) -> None:
         await super().destroy()
-        self._uploads.remove(self._key)
+        await self._uploads.remove(self._key)
 
     async def is_started(self) -> bool:
         started = (Phase.RUNNING, Phase.EXITED)

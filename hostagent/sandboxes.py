@@ -52,6 +52,9 @@ class Sandboxes:
     def __len__(self) -> int:
         return len(self._keepers)
 
+    def ids(self) -> set[str]:
+        return set(self._keepers)
+
     def get(self, sandbox_id: str) -> Keeper | None:
         return self._keepers.get(sandbox_id)
 

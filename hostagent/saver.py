@@ -52,7 +52,7 @@ class Saver:
 
     async def save_last(self, reason: VersionReason) -> None:
         """What was not saved yet, and what was asked for and not answered."""
-        if self._volume.is_scratch:
+        if self._volume.is_scratch or not self._volume.is_made:
             return
         if sync := self._wished_sync:
             await self._answer(reason, sync)

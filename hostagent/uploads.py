@@ -47,8 +47,9 @@ class Uploads:
             raise DriverError(f"an upload could not be fetched: {type(error).__name__}") from error
         return directory
 
-    def remove(self, sandbox_id: str) -> None:
-        shutil.rmtree(self.directory(sandbox_id), ignore_errors=True)
+    async def remove(self, sandbox_id: str) -> None:
+        if (directory := self.directory(sandbox_id)).exists():
+            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
     def retain(self, sandbox_ids: Collection[str]) -> None:
         """Remove those of all other sandboxes."""

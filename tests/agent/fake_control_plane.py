@@ -314,6 +314,8 @@ class FakeControlPlane:
             self.violations.append(f"lease {lease.id} was started twice")
         if set(item["stages"]) != {"assigned", "restored", "started"}:
             self.violations.append(f"stages are {item['stages']}")
+        if lease.assignment.get("in_sandbox") and self.held.all[lease.sandbox_id].state == "offered":
+            self.violations.append(f"lease {lease.id} was started before its sandbox")
         lease.started, lease.state = item, "started"
         return {"status": 200}
 

@@ -188,6 +188,22 @@ async def test_sandbox_that_was_given_away_publishes_nothing(
     assert len(workspace.versions) == versions + 1
 
 
+async def test_agent_that_was_not_told_is_refused_and_stops(
+    agent: AgentProcess, plane: FakeControlPlane
+) -> None:
+    await agent.start()
+    workspace = FakeWorkspace()
+    sandbox = await plane.hold(workspace, checkpoint_s=1)
+    run = await plane.run(sandbox, "echo up; while :; do echo x >> /root/file; sleep 0.1; done")
+    await plane.wait(lambda: run.text == "up\n")
+    sandbox.state = "ended"
+    versions = list(workspace.versions)
+    await agent.until_clean()
+    assert workspace.versions == versions
+    assert run.finished is None
+    await plane.end(run)
+
+
 async def test_unsaved_files_of_a_lost_host_give_way_to_newer_versions(
     agent: AgentProcess, plane: FakeControlPlane
 ) -> None:
