@@ -40,9 +40,9 @@ def job_submit_held(owner: User, token: ApiToken | None, spec: JobSpec) -> Job:
         )  # fmt: skip
         if workspace is not None:
             _fit(job, workspace, spec)
+        detail = {"base_ignored": True} if base and workspace and not _is_new(workspace) else {}
         former = sandbox_lock(workspace.holder) if workspace and workspace.holder else None
         assigned = _after(job, former) if former else _hold(job, workspace, base, hosts)
-        detail = {"base_ignored": True} if base and workspace and workspace.head_id else {}
         submitted = JobEvent(job_id=job.pk, at=now, kind="submitted", detail=detail)
         JobEvent.objects.bulk_create([submitted, *assigned])
         announce(job)
@@ -76,6 +76,11 @@ def _fit(job: Job, workspace: Workspace, spec: JobSpec) -> None:
         raise WrongImage(f"The workspace {workspace.name} was made with the image {workspace.image}.")
     job.image, job.workspace = workspace.image, workspace
     job.disk_gb = max(spec.disk_gb or 0, workspace.disk_gb)
+
+
+def _is_new(workspace: Workspace) -> bool:
+    """Nothing was ever in it."""
+    return workspace.head_id is None and workspace.host_id is None
 
 
 def _after(job: Job, former: Sandbox) -> list[JobEvent]:
@@ -132,8 +137,8 @@ def _hold(job: Job, workspace: Workspace | None, base: Workspace | None, hosts: 
 
 
 def _take(job: Job, known: Workspace | None, base: Workspace | None, sandbox_id: str) -> Workspace:
-    if known is not None and base is not None and base.head and not (known.head_id or known.host_id):
-        version_share(base.head, known)  # it is there and nothing was ever in it
+    if known is not None and base is not None and base.head and _is_new(known):
+        version_share(base.head, known)
     workspace = workspace_take(
         job.owner, job.workspace_name, sandbox_id, is_saved=job.is_persistent and job.is_synced,
         disk_gb=job.disk_gb, image=job.image, fork_of=base,

@@ -24,7 +24,7 @@ from tests.workspaces.conftest import bucket, object_store_server
 from tests.workspaces.factories import saved
 from workspaces.errors import VersionDamaged, WorkspaceInUse, WorkspaceNotFound
 from workspaces.models import Version, Workspace
-from workspaces.services import version_damage
+from workspaces.services import version_damage, workspace_create
 
 __all__ = ["bucket", "object_store_server"]
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
@@ -136,12 +136,13 @@ class TestTheWholeLife:
         assert fresh(job).log_bytes == 0
 
     def test_an_ephemeral_job_asks_nothing_about_sandboxes(self) -> None:
-        agent = Agent()
-        job = factories.job()
+        agent, owner = Agent(), factories.user()
         with CaptureQueriesContext(connection) as queries:
+            job = factories.job(owner)
             agent.poll()
             agent.run(job)
-        assert not [query for query in queries if "sandboxes_sandbox" in query["sql"]]
+        asked = [query["sql"] for query in queries]
+        assert not [sql for sql in asked if "sandboxes_sandbox" in sql or "workspaces_workspace" in sql]
 
 
 class TestOneAtATime:
@@ -350,6 +351,15 @@ class TestBases:
         [wish] = agent.poll_all()["sandboxes"]
         assert wish["volume"]["head"] == own.manifest
         assert JobEvent.objects.get(job=job, kind="submitted").detail == {"base_ignored": True}
+
+    def test_a_workspace_that_nothing_was_ever_in_begins_as_the_base_is(self, bucket: str) -> None:
+        owner, agent = factories.user(), Agent()
+        [version] = saved(owner, "golden")
+        workspace_create(owner, "w", disk_gb=2)
+        job = held.job(owner, "w", base="golden")
+        [wish] = agent.poll_all()["sandboxes"]
+        assert wish["volume"]["head"] == version.manifest
+        assert JobEvent.objects.get(job=job, kind="submitted").detail == {}
 
     def test_a_base_that_was_never_saved_is_refused(self) -> None:
         agent, owner = Agent(), factories.user()
