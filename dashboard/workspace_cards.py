@@ -14,7 +14,7 @@ from workspaces.models import Version, Workspace
 from workspaces.states import VersionReason
 
 REASON_WORDS: dict[str, str] = {
-    VersionReason.SYNC: "Synced by hand",
+    VersionReason.SYNC: "Synced",
     VersionReason.CHECKPOINT: "Checkpoint",
     VersionReason.STOP: "Sandbox stopped",
     VersionReason.END: "Script ended",

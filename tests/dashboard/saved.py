@@ -13,6 +13,7 @@ from workspaces.models import Version, Workspace
 from workspaces.services import version_damage, workspace_create
 from workspaces.states import VersionReason
 
+LONG = "a-name-as-long-as-names-may-be-".ljust(63, "x")
 STEP = timedelta(minutes=7)
 
 
@@ -47,4 +48,4 @@ def example(owner: User) -> None:
     damage(workspace_of(owner, "web", versions=6, host=host), 5)
     workspace_of(owner, "held", versions=2, host=host, holder="0123456789abcdef")
     workspace_of(owner, "scratch", host=host)
-    workspace_of(owner, "a-name-that-is-as-long-as-names-may-be-and-that-is-63-characters")
+    workspace_of(owner, LONG)

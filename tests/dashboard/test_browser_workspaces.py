@@ -15,7 +15,7 @@ from tests.accounts.factories import user
 from tests.dashboard.browser import visit
 from tests.dashboard.conftest import free_port
 from tests.dashboard.live import WebServer
-from tests.dashboard.saved import example, workspace_of
+from tests.dashboard.saved import LONG, example, workspace_of
 from tests.servers import RedisServer
 from tests.workspaces.conftest import bucket, object_store_server
 from tests.workspaces.factories import saved
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 Open = Callable[[User | None, str], Page]
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 360, "height": 740}
-PAGES = ("/workspaces/", "/workspaces/web/", "/workspaces/scratch/", "/workspaces/?q=nobody")
+PATHS = ("", "web/", "scratch/", f"{LONG}/", "?q=nobody")
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +57,8 @@ def test_pages_fit(open_page: Open, web: WebServer, size: Any, scheme: Any) -> N
     example(owner)
     page.set_viewport_size(size)
     page.emulate_media(color_scheme=scheme)
-    for path in PAGES:
-        visit(page, web.url + path)
+    for path in PATHS:
+        visit(page, f"{web.url}/workspaces/{path}")
         expect(page.locator("nav [aria-current=page]")).to_have_text("Workspaces")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
     # What does not fit where it belongs would hide what is beside it.
