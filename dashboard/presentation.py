@@ -31,6 +31,7 @@ REASON_LABELS: dict[str, str] = {
 REASON_SENTENCES: dict[str, str] = {
     Reason.NO_HOST: "No host is online. The job starts as soon as one is.",
     Reason.NO_CAPACITY: "Every host is full. The job starts as soon as there is room.",
+    Reason.SAVING: "Its workspace is being saved by the sandbox before.",
     Reason.STOPPED: "Somebody stopped it.",
     Reason.OOM: "The script used more memory than its limit.",
     Reason.TIMED_OUT: "The script ran longer than its timeout.",

@@ -22,8 +22,9 @@ EXPIRE_LIMIT = 1000  # files of one run
 ABANDONED_AFTER = timedelta(hours=24)
 
 
-def upload_create(owner: User, name: str, body: IO[bytes]) -> Upload:
-    """Keep the open file's bytes under a new id. The row comes last, so it is never about half a file."""
+def upload_put(owner: User, name: str, body: IO[bytes]) -> Upload:
+    """Keep the open file's bytes under a new id. The row comes last (`upload_create`), so it is never about
+    half a file; without it the bytes go with what is abandoned."""
     checked_name(name)
     digest, size_bytes = _measure(body)
     now = timezone.now()
@@ -32,6 +33,11 @@ def upload_create(owner: User, name: str, body: IO[bytes]) -> Upload:
         expires_at=now + timedelta(days=settings.FILE_TTL_DAYS), id=uuid.uuid4(),
     )  # fmt: skip
     objectstore.upload(keys.file_key(owner.pk, upload.pk), body)
+    return upload
+
+
+def upload_create(upload: Upload) -> Upload:
+    """Make known what was put."""
     upload.save(force_insert=True)
     return upload
 

@@ -4,20 +4,24 @@ repeats it (`hostagent.backoff`)."""
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
 
 from hostagent import wire
-from hostagent.errors import ApiError, StaleBoot, Unreachable
+from hostagent.errors import ApiError, StaleBoot, StaleSandbox, Unreachable
+from hostagent.volumes.signing import Signed
 
 BASE = "/api/host/v1"
 ANSWER_LIMIT_BYTES = 64 * 1024 * 1024  # a boot answer with every lease's script
 PIECEMEAL_BYTES = 512 * 1024  # a longer body is handed to the socket in pieces, between which others run
 CONNECT_S = 10.0
 CALL_S = 30.0
+COMMIT_S = 300.0  # the server looks at each new object of a version
+STALE = {"stale_lease", "head_moved"}
 REPORT_S = 60.0  # megabytes of output over a slow line
 POLL_WAIT_S = 30
 POLL_SLACK_S = 15.0  # after this long without an answer that was due, the connection is taken for dead
@@ -32,7 +36,15 @@ class Client:
         self._url = server_url.rstrip("/") + BASE
         self._key = key
         self._session: aiohttp.ClientSession | None = None
+        self._storage: aiohttp.ClientSession | None = None
         self.boot_epoch = 0
+
+    @property
+    def storage(self) -> aiohttp.ClientSession:
+        """For what has a signed address. It must not see our key."""
+        if self._storage is None:
+            raise RuntimeError("use the client as `async with`")
+        return self._storage
 
     async def __aenter__(self) -> Client:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
@@ -43,13 +55,15 @@ class Client:
             cookie_jar=aiohttp.DummyCookieJar(),
             connector=aiohttp.TCPConnector(limit=8, keepalive_timeout=60),
         )
+        self._storage = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        for session in (self._session, self._storage):
+            if session is not None:
+                await session.close()
 
     async def enrol(self, token: str, name: str, agent_version: str) -> wire.Enrolment:
         body = {"token": token, "name": name, "agent_version": agent_version}
@@ -74,6 +88,23 @@ class Client:
         if len(answer.results) != len(items):
             raise Unreachable(f"{len(answer.results)} results for {len(items)} items")
         return answer.results
+
+    async def sign(self, key: wire.SandboxKey, get: Sequence[str], put: Sequence[tuple[str, int]]) -> Signed:
+        """Addresses of objects, for a sandbox that holds its workspace. StaleSandbox where it does not."""
+        body = wire.ObjectsRequest(self.boot_epoch, key.sandbox_id, key.epoch, get, put)
+        return await self._call_for_sandbox("/objects", Signed, body)
+
+    async def commit(self, version: wire.VersionRequest) -> wire.Receipt:
+        """Publish a version; durable when this returns. StaleSandbox where it must not be."""
+        return await self._call_for_sandbox("/versions", wire.Receipt, version, timeout_s=COMMIT_S)
+
+    async def _call_for_sandbox(self, path: str, kind: type[T], body: Any, *, timeout_s: float = CALL_S) -> T:
+        try:
+            return await self._call("POST", path, kind, wire.encode(body), timeout_s=timeout_s)
+        except ApiError as error:
+            if error.status == 409 and error.code in STALE:
+                raise StaleSandbox(error.message) from error
+            raise
 
     async def _call(
         self, method: str, path: str, kind: type[T], body: bytes | None = None, *, timeout_s: float = CALL_S

@@ -46,6 +46,11 @@ class Config:
     is_tenant_image: bool = True  # a tenant's sandboxes use its own snapshot of the image
     shim_cpu_percent: int = 25  # CPU of one conmon: bounds how fast a flood can grow the spool
 
+    # Workspaces
+    volume_cache_gb: int = 20  # saved volumes that nobody uses may take so much together
+    local_volume_s: int = 600  # a volume that is not to be saved stays so long after its last use
+    lost_volume_h: int = 24  # unsaved files that the control plane does not take any more stay so long
+
     # Network
     network4: str = "10.213.0.0/18"  # point-to-point /30s are cut from it
     network6: str = "fd6d:6167:7300::/64"

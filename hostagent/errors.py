@@ -39,3 +39,8 @@ class Unreachable(AgentError):
 
 class StaleBoot(AgentError):
     """Another life of this agent has taken over: this one must end without touching anything."""
+
+
+class StaleSandbox(AgentError):
+    """The control plane has given the sandbox's workspace away, or its head is another one: nothing of it may
+    be published any more."""

@@ -1,8 +1,10 @@
 """What the agent must remember about its leases when it is killed, one directory each:
 
-    leases/<sandbox id>/lease.json        the record; replaced as a whole
-                        checkpoint.json   where reading the spool can start again
-                        output            what is or will be sent (`hostagent.logs.output`)
+    leases/<life>/lease.json        the record; replaced as a whole
+                  checkpoint.json   where reading the spool can start again
+                  output            what is or will be sent (`hostagent.logs.output`)
+
+`life` is what the driver calls the script: a sandbox's id, or the key of a run in a held sandbox.
 
 Nothing is synced to disk: the journal is for the death of the agent, not of the machine. After a reboot
 no sandbox is left, and everything that was not finished is lost anyway.
@@ -24,7 +26,7 @@ from hostagent.wire import Finished, LeaseKey, Outcome, SandboxId, Stages
 
 logger = structlog.get_logger(__name__)
 T = TypeVar("T")
-_SANDBOX_ID = re.compile(r"[a-z0-9]{16}")
+_LIFE = re.compile(r"[a-z0-9]{16}(\.[a-z0-9]{8,32})?")
 
 
 class Phase(StrEnum):
@@ -60,6 +62,16 @@ class Record(msgspec.Struct):
     started_uptime_ms: int = 0  # the timeout counts from here
     cause: Outcome | None = None  # why we end it, written before we do
     end: Finished | None = None
+    in_sandbox: bool = False  # a run in the held sandbox `sandbox_id`
+
+    @property
+    def life(self) -> str:
+        """What the driver calls the script."""
+        return f"{self.sandbox_id}.{self.run_id}" if self.in_sandbox else self.sandbox_id
+
+    @property
+    def run_id(self) -> str:
+        return f"{self.lease_id:08d}"
 
     @property
     def key(self) -> LeaseKey:
@@ -77,45 +89,47 @@ class Journal:
         """All leases that are not forgotten. What cannot be read is removed: the server misses it then."""
         records = []
         for directory in sorted(self._root.iterdir()):
-            record = _read(directory / "lease.json", Record)
-            if record is not None and record.sandbox_id == directory.name:
+            record = read(directory / "lease.json", Record)
+            if record is not None and record.life == directory.name:
                 records.append(record)
             else:
-                logger.warning("journal_entry_unreadable", sandbox=directory.name)
+                logger.warning("journal_entry_unreadable", entry=directory.name)
                 shutil.rmtree(directory)
         return records
 
     def write(self, record: Record) -> None:
-        directory = self.directory(record.sandbox_id)
+        directory = self.directory(record.life)
         directory.mkdir(exist_ok=True, mode=0o700)
-        _replace(directory / "lease.json", record)
+        replace(directory / "lease.json", record)
 
-    def checkpoint(self, sandbox_id: str) -> Checkpoint | None:
-        return _read(self.directory(sandbox_id) / "checkpoint.json", Checkpoint)
+    def checkpoint(self, life: str) -> Checkpoint | None:
+        return read(self.directory(life) / "checkpoint.json", Checkpoint)
 
-    def write_checkpoint(self, sandbox_id: str, checkpoint: Checkpoint) -> None:
-        _replace(self.directory(sandbox_id) / "checkpoint.json", checkpoint)
+    def write_checkpoint(self, life: str, checkpoint: Checkpoint) -> None:
+        replace(self.directory(life) / "checkpoint.json", checkpoint)
 
-    def output_path(self, sandbox_id: str) -> Path:
-        return self.directory(sandbox_id) / "output"
+    def output_path(self, life: str) -> Path:
+        return self.directory(life) / "output"
 
-    def forget(self, sandbox_id: str) -> None:
-        shutil.rmtree(self.directory(sandbox_id), ignore_errors=True)
+    def forget(self, life: str) -> None:
+        shutil.rmtree(self.directory(life), ignore_errors=True)
 
-    def directory(self, sandbox_id: str) -> Path:
-        if not _SANDBOX_ID.fullmatch(sandbox_id):
-            raise ValueError(f"{sandbox_id!r} is not a sandbox id")
-        return self._root / sandbox_id
+    def directory(self, life: str) -> Path:
+        if not _LIFE.fullmatch(life):
+            raise ValueError(f"{life!r} is neither a sandbox nor a run")
+        return self._root / life
 
 
-def _read(path: Path, kind: type[T]) -> T | None:
+def read(path: Path, kind: type[T]) -> T | None:
+    """None where there is nothing, or nothing that can be read."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, msgspec.DecodeError):
         return None
 
 
-def _replace(path: Path, value: object) -> None:
+def replace(path: Path, value: object) -> None:
+    """In one step."""
     fresh = path.with_suffix(".new")
     fresh.write_bytes(msgspec.json.encode(value))
     fresh.replace(path)

@@ -12,12 +12,15 @@ import msgspec
 import structlog
 
 from hostagent import machine, outcome, wire
-from hostagent.drivers.base import Found
+from hostagent.drivers.base import Found, FoundRun
 from hostagent.drivers.base import Phase as SandboxPhase
 from hostagent.errors import AgentError, DriverError
+from hostagent.insiders import Insider
 from hostagent.journal import Phase, Record
 from hostagent.outbox import Outbox
 from hostagent.runner import Host, Runner
+from hostagent.sandbox import Place, Sandbox
+from hostagent.sandboxes import Sandboxes
 
 logger = structlog.get_logger(__name__)
 
@@ -39,16 +42,19 @@ _REPORTED_AS: dict[Phase, wire.ReportedPhase] = {
 class Leases:
     """Each has a runner from the moment it is accepted until nothing is left of it."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, sandboxes: Sandboxes) -> None:
         self._host = host
+        self._sandboxes = sandboxes
         self._boot_id = machine.boot_id()
         self._runners: dict[int, Runner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._refused: dict[int, Outbox] = {}
         self._ended: OrderedDict[int, None] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._runners)
+    @property
+    def own_sandboxes(self) -> int:
+        """How many have a sandbox for themselves."""
+        return sum(not runner.record.in_sandbox for runner in self._runners.values())
 
     async def detach(self) -> None:
         """Let go of all; the sandboxes stay."""
@@ -56,28 +62,34 @@ class Leases:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def restore(self) -> None:
+    async def restore(self, found: Iterable[Found]) -> None:
         """Take over what an earlier agent left. What the journal does not know is destroyed."""
-        found = {f.sandbox_id: f for f in await self._host.driver.find()}
+        lives: dict[str, Found | FoundRun] = {}
+        for sandbox in found:
+            if not sandbox.is_held and self._sandboxes.get(sandbox.sandbox_id) is None:
+                lives[sandbox.sandbox_id] = sandbox
+            lives |= {run.key: run for run in sandbox.runs}
         for record in self._host.journal.load():
-            runner = self._restored(record, found.pop(record.sandbox_id, None))
+            runner = self._restored(record, lives.pop(record.life, None))
             self._runners[record.lease_id] = runner
             if runner.is_idle:  # the boot's answer says whether to build it anew
-                await self._destroy(record.sandbox_id)
+                await self._destroy(record.life)
             else:
                 self._run(runner)
-        for sandbox_id in found:
-            logger.warning("orphan_destroyed", sandbox=sandbox_id)
-            await self._destroy(sandbox_id)
+        known = {runner.record.sandbox_id for runner in self._runners.values()}
+        self._host.uploads.retain(known | self._sandboxes.ids())
+        for life in lives:
+            logger.warning("orphan_destroyed", life=life)
+            await self._destroy(life)
 
-    def _restored(self, record: Record, found: Found | None) -> Runner:
+    def _restored(self, record: Record, found: Found | FoundRun | None) -> Runner:
         phase = found.phase if found else None
         is_accepted = record.phase is Phase.ACCEPTED  # then nothing of it was started, whatever there is
         is_started = not is_accepted and phase in (SandboxPhase.RUNNING, SandboxPhase.EXITED)
         is_waiting = record.phase is Phase.STARTING and phase is SandboxPhase.CREATED
         log = logger.bind(lease=record.lease_id, sandbox=record.sandbox_id)
         log.info("lease_restored", journal=record.phase, found=phase)
-        runner = Runner(self._host, record, is_start_asked=is_started)
+        runner = self._runner(record, is_start_asked=is_started)
         if record.phase is Phase.EXITED:
             return runner
         if record.machine_boot_id != self._boot_id:
@@ -86,11 +98,24 @@ class Leases:
             runner.lose(VANISHED)
         return runner
 
-    async def _destroy(self, sandbox_id: str) -> None:
+    async def _destroy(self, life: str) -> None:
+        driver = self._host.driver
         try:
-            await self._host.driver.destroy(sandbox_id)
+            await (driver.runs if "." in life else driver).destroy(life)
         except DriverError as error:
-            logger.warning("destroy_failed", sandbox=sandbox_id, error=error.message)
+            logger.warning("destroy_failed", life=life, error=error.message)
+
+    def _runner(self, record: Record, *, is_start_asked: bool = False) -> Runner:
+        runner = Runner(self._host, record, self._place(record), is_start_asked=is_start_asked)
+        if record.in_sandbox and (keeper := self._sandboxes.get(record.sandbox_id)):
+            keeper.enter(record.lease_id, runner)
+        return runner
+
+    def _place(self, record: Record) -> Place:
+        host, log = self._host, logger.bind(sandbox=record.sandbox_id, lease=record.lease_id)
+        if not record.in_sandbox:
+            return Sandbox(host.driver, record.sandbox_id, host.uploads, log)
+        return Insider(host.driver, self._sandboxes.get(record.sandbox_id), record, host.uploads, log)
 
     def reported(self) -> list[wire.ReportedLease]:
         """For the boot."""
@@ -135,17 +160,23 @@ class Leases:
         """A runner for a lease that is new here; None where it is not, or must not be taken."""
         if a.lease_id in self._ended or a.lease_id in self._refused:
             return None
-        if any(runner.record.sandbox_id == a.sandbox_id for runner in self._runners.values()):
-            self._refuse(a, "its sandbox id is in use")
-            return None
         record = Record(
             a.lease_id, a.lease_epoch, a.sandbox_id, a.job_id, self._boot_id, machine.now_ms(), a.assigned_at,
-            a.log_offset, a.timeout_s,
+            a.log_offset, a.timeout_s, in_sandbox=a.in_sandbox,
         )  # fmt: skip
+        if self._is_taken(record):
+            self._refuse(a, "its sandbox id is in use")
+            return None
         self._host.journal.write(record)
-        runner = self._runners[a.lease_id] = Runner(self._host, record)
+        runner = self._runners[a.lease_id] = self._runner(record)
         logger.info("accepted", job=a.job_id, sandbox=a.sandbox_id, lease=a.lease_id)
         return runner
+
+    def _is_taken(self, record: Record) -> bool:
+        """Whether the driver knows something else by the name that the script would get."""
+        if not record.in_sandbox and self._sandboxes.get(record.sandbox_id) is not None:
+            return True
+        return any(runner.record.life == record.life for runner in self._runners.values())
 
     def _refuse(self, key: wire.LeaseKey | None, why: str) -> None:
         """An assignment that cannot be trusted: say so, if it can be said whose it is; touch nothing."""
@@ -173,6 +204,8 @@ class Leases:
             return
         lease_id = runner.record.lease_id
         self._runners.pop(lease_id, None)
+        if runner.record.in_sandbox and (keeper := self._sandboxes.get(runner.record.sandbox_id)):
+            keeper.forget(lease_id)
         self._ended[lease_id] = None
         if len(self._ended) > ENDED_LIMIT:
             self._ended.popitem(last=False)

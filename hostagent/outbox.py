@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -25,10 +26,23 @@ class Sent:
     batch: Batch | None = None
 
 
+class Box(Protocol):
+    """Something that the reporter empties."""
+
+    def collect(self) -> list[Sent]:
+        """What is to be sent next. Nothing is taken out before it is acknowledged."""
+
+    def take(self, sent: Sent, result: Result) -> bool:
+        """Note what became of an item. False: what was sent after it in the same report does not count."""
+
+    def give_up(self) -> None:
+        """The server refuses a report in which nobody else said anything."""
+
+
 class Outbox:
     """Filled by a runner, emptied by the reporter. `wake` tells the reporter that there is something."""
 
-    def __init__(self, key: LeaseKey, wake: Callable[[Outbox], None]) -> None:
+    def __init__(self, key: LeaseKey, wake: Callable[[Box], None]) -> None:
         self.key = key
         self.settled = asyncio.Event()  # the server has the end, or does not want it: kill and forget
         self.failed = asyncio.Event()  # the server refuses what we say: end the lease as lost

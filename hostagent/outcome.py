@@ -16,6 +16,7 @@ CODES: dict[Outcome, int] = {
     "timed_out": 124,
 }  # where we end it; as a shell and timeout(1) say
 MESSAGE_LIMIT = 300
+NOT_STARTED = "The sandbox could not be started"
 LOST = "The sandbox is gone and left no exit code."
 _PATH = re.compile(r"(?<![\w:/])/[^\s'\",;:)]+")
 
@@ -41,9 +42,13 @@ def message(outcome: Outcome, timeout_s: int | None) -> str:
 
 
 def start_failed_message(error: AgentError) -> str:
-    """One sentence for the user: no second line, none of the host's paths."""
-    sentence = (error.message.splitlines() or ["unknown reason"])[0]
-    return f"The sandbox could not be started: {_PATH.sub('…', sentence)}"[:MESSAGE_LIMIT]
+    return sentence(NOT_STARTED, error)
+
+
+def sentence(what: str, error: AgentError) -> str:
+    """One for the user: no second line, none of the host's paths."""
+    why = (error.message.splitlines() or ["unknown reason"])[0]
+    return f"{what}: {_PATH.sub('…', why)}"[:MESSAGE_LIMIT]
 
 
 def lost(end: Finished, why: str) -> Finished:

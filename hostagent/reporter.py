@@ -10,7 +10,7 @@ import structlog
 from hostagent.backoff import Backoff
 from hostagent.client import Client
 from hostagent.errors import ApiError, Unreachable
-from hostagent.outbox import Outbox, Sent
+from hostagent.outbox import Box, Sent
 from hostagent.wire import Item
 
 logger = structlog.get_logger(__name__)
@@ -27,12 +27,12 @@ class Reporter:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._waiting: dict[Outbox, None] = {}  # in order
+        self._waiting: dict[Box, None] = {}  # in order
         self._woken = asyncio.Event()
         self._backoff = Backoff()
         self._is_careful = False  # one lease a report, after a report was refused as a whole
 
-    def wake(self, outbox: Outbox) -> None:
+    def wake(self, outbox: Box) -> None:
         self._waiting[outbox] = None
         self._woken.set()
 
@@ -44,8 +44,8 @@ class Reporter:
                 if not await self._deliver(sent):
                     await asyncio.sleep(self._backoff.next_s())
 
-    def _collect(self) -> list[tuple[Outbox, list[Sent]]]:
-        turns: list[tuple[Outbox, list[Sent]]] = []
+    def _collect(self) -> list[tuple[Box, list[Sent]]]:
+        turns: list[tuple[Box, list[Sent]]] = []
         size = items = 0
         while self._waiting and size < REPORT_BYTES and items < ITEMS_LIMIT:
             outbox = next(iter(self._waiting))
@@ -60,7 +60,7 @@ class Reporter:
                 break
         return turns
 
-    async def _deliver(self, turns: list[tuple[Outbox, list[Sent]]]) -> bool:
+    async def _deliver(self, turns: list[tuple[Box, list[Sent]]]) -> bool:
         items: list[Item] = [one.item for _, sent in turns for one in sent]
         try:
             results = iter(await self._client.report(items))
@@ -79,7 +79,7 @@ class Reporter:
             self.wake(outbox)  # there may be more
         return True
 
-    def _refused(self, turns: list[tuple[Outbox, list[Sent]]], error: ApiError) -> bool:
+    def _refused(self, turns: list[tuple[Box, list[Sent]]], error: ApiError) -> bool:
         """The server did not look at the items. Find the one to blame by sending each lease alone."""
         if error.status in (401, 403):
             raise error
@@ -91,7 +91,7 @@ class Reporter:
         self._put_back(turns)
         return False
 
-    def _put_back(self, turns: list[tuple[Outbox, list[Sent]]]) -> None:
+    def _put_back(self, turns: list[tuple[Box, list[Sent]]]) -> None:
         """To the front, in their order."""
         self._waiting = {outbox: None for outbox, _ in turns} | self._waiting
         self._woken.set()

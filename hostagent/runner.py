@@ -13,14 +13,15 @@ import structlog
 
 from hostagent import machine, outcome
 from hostagent.config import Config
-from hostagent.drivers.base import Driver, Exit, SandboxSpec
+from hostagent.drivers.base import Driver, Exit
 from hostagent.errors import AgentError, DriverError
 from hostagent.journal import Journal, Phase, Record
 from hostagent.logs.flood import Limits
 from hostagent.logs.output import Output
 from hostagent.logs.tailer import Tail
-from hostagent.outbox import Outbox
-from hostagent.sandbox import Sandbox
+from hostagent.outbox import Box, Outbox
+from hostagent.sandbox import Place
+from hostagent.uploads import Uploads
 from hostagent.waiting import first
 from hostagent.wire import Assignment, Finished, Outcome, Stages, Started
 
@@ -43,32 +44,32 @@ class Host:
     limits: Limits
     driver: Driver
     journal: Journal
-    wake: Callable[[Outbox], None]  # the reporter's
+    wake: Callable[[Box], None]  # the reporter's
+    uploads: Uploads
 
 
 class Runner:
     """Runs one lease. `stop` and `drop` are wishes from outside; `run` returns when all is gone."""
 
-    def __init__(self, host: Host, record: Record, *, is_start_asked: bool = False) -> None:
+    def __init__(self, host: Host, record: Record, place: Place, *, is_start_asked: bool = False) -> None:
         self.record = record
         self.outbox = Outbox(record.key, host.wake)
         self._host = host
-        self._driver = host.driver
         self.is_idle = record.phase is Phase.ACCEPTED  # waits for its assignment
         self._is_start_asked = is_start_asked  # by an earlier agent: do not start, find out how it goes
-        self._spec: SandboxSpec | None = None
+        self._assignment: Assignment | None = None
         self._stopped = asyncio.Event()
         self._output: Output | None = None
         self._log = logger.bind(job=record.job_id, sandbox=record.sandbox_id, lease=record.lease_id)
-        self._sandbox = Sandbox(host.driver, record.sandbox_id, self._log)
+        self._place = place
 
     @property
     def _id(self) -> str:
-        return self.record.sandbox_id
+        return self.record.life
 
     def give(self, assignment: Assignment) -> None:
         """What to build, for a lease that is only accepted."""
-        self._spec = spec_of(assignment)
+        self._assignment = assignment
 
     def stop(self) -> None:
         """The server wishes the end of the job."""
@@ -85,8 +86,9 @@ class Runner:
     async def run(self) -> None:
         try:
             await self._run_to_end()
+            self._place.leave()
             await first(self.outbox.settled, timeout_s=REPORT_FIRST_S)
-            await self._sandbox.destroy()
+            await self._place.destroy()
             await self.outbox.settled.wait()
             self._host.journal.forget(self._id)
             self._log.info("lease_forgotten")
@@ -103,7 +105,7 @@ class Runner:
                 await self._start_and_follow()
         except Exception as error:  # noqa: BLE001 - whatever it is, the lease must come to an end
             self._log.exception("runner_failed", error=type(error).__name__)
-            await self._sandbox.kill()
+            await self._place.kill()
             self._end("lost", None, AGENT_FAILED)
 
     @property
@@ -117,10 +119,12 @@ class Runner:
         if self._stopped.is_set() or self.outbox.settled.is_set():
             self._end("stopped", outcome.CODES["stopped"], STOPPED_EARLY)
             return False
-        creating = asyncio.create_task(self._driver.create(self._wanted()))
+        creating = asyncio.create_task(self._place.create(self._wanted()))
         await first(creating, self._stopped, self.outbox.settled)
         if self._stopped.is_set():
             self._end("stopped", outcome.CODES["stopped"], STOPPED_EARLY)
+        if self._is_over:
+            self._place.abandon()
         try:
             laps = await creating  # also when it is not wanted any more: destroy comes after
         except DriverError as error:
@@ -128,13 +132,13 @@ class Runner:
             self._end("start_failed", None, outcome.start_failed_message(error))
             return False
         self.record.stages = self._stages(laps)
-        self._spec = None  # scripts are not kept longer than needed
+        self._assignment = None  # scripts are not kept longer than needed
         return True
 
-    def _wanted(self) -> SandboxSpec:
-        if self._spec is None:
+    def _wanted(self) -> Assignment:
+        if self._assignment is None:
             raise AgentError("an accepted lease without its assignment")
-        return self._spec
+        return self._assignment
 
     async def _start_and_follow(self) -> None:
         if self._is_start_asked or await self._start():
@@ -149,11 +153,11 @@ class Runner:
         )  # fmt: skip
         self._host.journal.write(record)
         try:
-            await self._driver.start(self._id)
+            await self._place.start()
         except DriverError as error:
             self._log.warning("start_failed", error=error.message)
-            if not await self._sandbox.is_started():
-                await self._sandbox.kill()
+            if not await self._place.is_started():
+                await self._place.kill()
                 self._end("start_failed", None, outcome.start_failed_message(error))
                 return False
         record.phase = Phase.STARTED
@@ -165,14 +169,16 @@ class Runner:
         """Move the output until the script has ended, by itself or because somebody wishes it."""
         tail = self._open_tail()
         following = asyncio.create_task(tail.follow())
-        waiting = asyncio.create_task(self._driver.wait(self._id))
+        waiting = asyncio.create_task(self._place.wait())
         try:
             if self.record.cause is None:
                 wishes = (self._stopped, self.outbox.settled, self.outbox.failed)
                 await first(waiting, following, *wishes, timeout_s=self._left_s())
             if not waiting.done():
                 await self._terminate(waiting, following)
-            end = await self._sandbox.end(waiting)
+            end = await self._place.end(waiting)
+            if self.record.cause is not None and self.record.in_sandbox:
+                await self._place.kill()  # what the script left in the background, too
             tail.end()
             await following
         finally:
@@ -185,7 +191,7 @@ class Runner:
         journal = self._host.journal
         self._output = Output(journal.output_path(self._id))
         tail = Tail(
-            self._driver.spool_path(self._id),
+            self._place.spool_path,
             self._output,
             self._host.limits,
             checkpoint=journal.checkpoint(self._id),
@@ -209,7 +215,7 @@ class Runner:
             self._host.journal.write(self.record)
         self._log.info("terminating", cause=self.record.cause)
         if self.record.cause != "lost":
-            await self._sandbox.ask_to_end(waiting, self._host.config.stop_grace_ms / 1000)
+            await self._place.ask_to_end(waiting, self._host.config.stop_grace_ms / 1000)
 
     def _cause(self, following: asyncio.Task[None]) -> Outcome:
         if following.done():
@@ -282,10 +288,3 @@ class Runner:
         taken = machine.now_ms() - record.accepted_at
         assigned = max(0, record.accepted_at - record.assigned_at)
         return Stages(assigned, restored, max(0, taken - restored))
-
-
-def spec_of(assignment: Assignment) -> SandboxSpec:
-    a = assignment
-    return SandboxSpec(
-        a.sandbox_id, a.tenant, a.image, a.script.encode(), a.environment, a.vcpus, a.memory_mb, a.disk_gb
-    )

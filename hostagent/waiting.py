@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 
@@ -15,3 +16,17 @@ async def first(*things: asyncio.Task[Any] | asyncio.Event, timeout_s: float | N
     finally:
         for wait in waits:
             wait.cancel()
+
+
+async def unless(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Do the work, but cut it short when the event comes. Whether it was done."""
+    task = asyncio.create_task(work)
+    try:
+        await first(task, event)
+        if task.done():
+            task.result()
+            return True
+        return False
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

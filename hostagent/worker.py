@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
+from uuid import UUID
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -16,18 +19,29 @@ from hostagent.backoff import Backoff, jitter
 from hostagent.client import Client
 from hostagent.config import Config
 from hostagent.drivers.base import Driver
+from hostagent.drivers.statefs import state_root
 from hostagent.errors import ApiError, StaleBoot, Unreachable
+from hostagent.holdings import Holdings
 from hostagent.journal import Journal
+from hostagent.keeper import Site
 from hostagent.leases import Leases
 from hostagent.logs.flood import Limits
+from hostagent.outbox import Box
 from hostagent.reporter import Reporter
 from hostagent.runner import Host
+from hostagent.sandboxes import Sandboxes
+from hostagent.saving import Depot
+from hostagent.shelf import Shelf
+from hostagent.uploads import Uploads
 from hostagent.version import VERSION
+from hostagent.volumes.store import VolumeStore
 
 logger = structlog.get_logger(__name__)
 
 DRAINING = "draining"  # a file in state_dir: draining outlives the agent
 JOURNAL = "leases"
+HELD = "held"
+UPLOADS = "uploads"
 QUICK_ANSWER_S = 1.0  # an empty poll answer that comes sooner is not a long poll's
 
 
@@ -41,7 +55,11 @@ class Worker:
         self._driver = driver
         self._client = client
         self._reporter = Reporter(client)
-        self._leases = Leases(Host(config, Limits.of(config), driver, journal, self._reporter.wake))
+        uploads = Uploads(config.state_dir / UPLOADS, lambda: client.storage)
+        wake = self._reporter.wake
+        self._sandboxes = Sandboxes(_site(config, driver, client, uploads, wake))
+        host = Host(config, Limits.of(config), driver, journal, wake, uploads)
+        self._leases = Leases(host, self._sandboxes)
         self._capacity = machine.capacity(config)
         self._draining = config.state_dir / DRAINING
         self._revision = 0
@@ -53,7 +71,9 @@ class Worker:
         await self._driver.open()
         is_stale = False  # then the sandboxes are another agent's by now
         try:
-            await self._leases.restore()
+            found = await self._driver.find()
+            await self._sandboxes.restore(found)
+            await self._leases.restore(found)
             await self._boot()
             async with asyncio.TaskGroup() as loops:
                 loops.create_task(self._poll_for_ever())
@@ -64,13 +84,15 @@ class Worker:
             raise
         finally:
             await self._leases.detach()
+            await self._sandboxes.detach()
             if not is_stale:
                 await self._driver.close(everything=False)
 
     async def _boot(self) -> None:
         boot = wire.Boot(
-            machine.boot_id(), VERSION, self._driver.isolation, self._capacity, self._leases.reported()
-        )
+            machine.boot_id(), VERSION, self._driver.isolation, self._capacity, self._leases.reported(),
+            self._sandboxes.reported(), self._sandboxes.volumes(),
+        )  # fmt: skip
         backoff = Backoff()
         while True:
             try:
@@ -83,8 +105,14 @@ class Worker:
         self._heard_at = time.monotonic()
         self._revision = answer.revision
         self._heartbeat_s = answer.heartbeat_s
-        self._leases.apply(answer.assignments, answer.drop)
+        self._apply(answer)
+        self._sandboxes.start()
         self._leases.drop_unassigned()
+
+    def _apply(self, answer: wire.BootAnswer | wire.PollAnswer) -> None:
+        """Sandboxes first: assignments may be for them."""
+        self._sandboxes.apply(answer.sandboxes, answer.drop_sandboxes, answer.drop_volumes)
+        self._leases.apply(answer.assignments, answer.drop)
 
     async def _poll_for_ever(self) -> None:
         """Asks again as soon as there is an answer: the server holds the question until something changes."""
@@ -99,8 +127,8 @@ class Worker:
                 await asyncio.sleep(backoff.next_s())
                 continue
             self._heard_at = time.monotonic()
-            self._leases.apply(answer.assignments, answer.drop)
-            is_empty = not answer.assignments and not answer.drop and answer.revision <= self._revision
+            self._apply(answer)
+            is_empty = _is_empty(answer) and answer.revision <= self._revision
             self._revision = max(self._revision, answer.revision)
             if is_empty and self._heard_at - asked_at < QUICK_ANSWER_S:
                 await asyncio.sleep(backoff.next_s())
@@ -125,7 +153,8 @@ class Worker:
 
     def _heartbeat(self) -> wire.Heartbeat:
         epoch = self._client.boot_epoch
-        return wire.Heartbeat(epoch, self._capacity, len(self._leases), self.is_draining, machine.load())
+        running = self._leases.own_sandboxes + len(self._sandboxes)
+        return wire.Heartbeat(epoch, self._capacity, running, self.is_draining, machine.load())
 
     @property
     def is_draining(self) -> bool:
@@ -161,6 +190,7 @@ class Worker:
             "silent_s": round(time.monotonic() - self._heard_at) if self._heard_at else None,
             "capacity": self._capacity,
             "leases": self._leases.status(),
+            "sandboxes": self._sandboxes.status(),
         }
 
 
@@ -168,3 +198,20 @@ def _raise_if_unwelcome(error: Exception) -> None:
     """A key that the server does not know will not be known at the next try either."""
     if isinstance(error, ApiError) and error.status in (401, 403):
         raise error
+
+
+def _is_empty(answer: wire.PollAnswer) -> bool:
+    sandboxes = answer.sandboxes or answer.drop_sandboxes or answer.drop_volumes
+    return not (answer.assignments or answer.drop or sandboxes)
+
+
+def _site(
+    config: Config, driver: Driver, client: Client, uploads: Uploads, wake: Callable[[Box], None]
+) -> Site:
+    store = VolumeStore(state_root(config))
+    locks: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+    depot = Depot(store, Shelf(store, config), client)
+    holdings = Holdings(config.state_dir / HELD)
+    return Site(
+        driver, holdings, depot, uploads, wake, lambda workspace: locks.setdefault(workspace, asyncio.Lock())
+    )

@@ -41,6 +41,7 @@ class Host(models.Model):
     boot_epoch = models.PositiveIntegerField(default=0)  # 0: never booted
     machine_boot_id = models.CharField(max_length=64, blank=True)
     revision = models.PositiveBigIntegerField(default=0)
+    sandbox_revision = models.PositiveBigIntegerField(default=0)  # the last that was about a held sandbox
     last_seen_at = models.DateTimeField(null=True, blank=True)
     is_online = models.BooleanField(default=False)  # booted and heard of within HOST_LEASE_S
     is_draining = models.BooleanField(default=False)  # the operator's wish

@@ -138,6 +138,13 @@ def host_revision_next(host_id: UUID) -> int:
     return host.revision
 
 
+def host_sandbox_revision_next(host_id: UUID) -> int:
+    """As `host_revision_next`, for a change of a held sandbox: a host without any is not asked about them."""
+    _COUNT_UP_SANDBOXES(host_id=host_id)
+    (host,) = _REVISION.all(host_id=host_id)
+    return host.revision
+
+
 def host_take_room(host_id: UUID, memory_mb: int) -> bool:
     """Take the room of one sandbox if the host still takes work and has it."""
     return bool(_TAKE_ROOM(host_id=host_id, memory_mb=memory_mb))
@@ -172,6 +179,11 @@ _TOUCH = PreparedUpdate(
     last_seen_at=Param("now", DateTimeField()),
 )
 _COUNT_UP = PreparedUpdate(lambda: Host.objects.filter(pk=_HOST_ID), revision=F("revision") + 1)
+_COUNT_UP_SANDBOXES = PreparedUpdate(
+    lambda: Host.objects.filter(pk=_HOST_ID),
+    revision=F("revision") + 1,
+    sandbox_revision=F("revision") + 1,
+)
 _REVISION = Prepared(lambda: Host.objects.filter(pk=_HOST_ID).only("revision"))
 _TAKE_ROOM = PreparedUpdate(
     lambda: Host.objects.filter(

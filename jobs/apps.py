@@ -3,3 +3,12 @@ from django.apps import AppConfig
 
 class JobsConfig(AppConfig):
     name = "jobs"
+
+    def ready(self) -> None:
+        # Models can be imported only now.
+        from jobs import selectors, services  # noqa: PLC0415
+        from sandboxes import hooks as sandbox_hooks  # noqa: PLC0415
+        from workspaces import hooks as workspace_hooks  # noqa: PLC0415
+
+        sandbox_hooks.register_saved(services.job_saved)
+        workspace_hooks.register_active_jobs(selectors.active_jobs)

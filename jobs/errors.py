@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.errors import Conflict, Invalid, NotFound, TooLarge
+from core.errors import Conflict, Invalid, NotFound, TooLarge, Unavailable
 
 
 class JobNotFound(NotFound):
@@ -18,7 +18,7 @@ class ScriptTooLarge(TooLarge):
 
 class NotAvailableYet(Invalid):
     code = "not_available_yet"
-    default_remediation = "Leave the named fields out; this server runs ephemeral jobs."
+    default_remediation = "Leave the named fields out."
 
 
 class NotPersistent(Invalid):
@@ -48,3 +48,33 @@ class WrongOffset(Conflict):
     def __init__(self, expected: int) -> None:
         self.expected = expected
         super().__init__()
+
+
+class BaseNotSaved(Conflict):
+    code = "base_not_saved"
+    default_message = "The base has no version to build on."
+    default_remediation = "Sync a job that runs on it, then submit again."
+
+
+class WrongImage(Conflict):
+    code = "wrong_image"
+    default_message = "The workspace was made with another image."
+    default_remediation = "Leave `rootfs_type` out, or use another workspace."
+
+
+class SameFileName(Invalid):
+    code = "same_file_name"
+    default_message = "Two of the files have the same name."
+    default_remediation = "Upload one of them under another name."
+
+
+class NothingToSave(Conflict):
+    code = "nothing_to_save"
+    default_message = "The job has no workspace that could be saved."
+    default_remediation = "Submit with `workspace_id`; add `persistent` to keep its sandbox."
+
+
+class NotSavedInTime(Unavailable):
+    code = "not_saved_yet"
+    default_message = "The workspace is not saved yet; the host goes on trying."
+    default_remediation = "Ask again in a few seconds."

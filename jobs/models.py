@@ -12,6 +12,8 @@ from django.utils import timezone
 
 from hosts.models import Host
 from jobs.states import JobStatus, LeaseState, SandboxState
+from sandboxes.models import Sandbox
+from workspaces.models import Workspace
 
 
 class Job(models.Model):
@@ -31,6 +33,21 @@ class Job(models.Model):
     disk_gb = models.PositiveIntegerField(default=2)
     timeout_s = models.PositiveIntegerField(null=True, blank=True)
     retries = models.PositiveSmallIntegerField(default=0)
+    files = models.JSONField(default=list)  # uploads: [{"id", "name", "sha256", "bytes"}]
+
+    # The names stay when the workspaces are gone.
+    workspace = models.ForeignKey(
+        Workspace, null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs"
+    )
+    workspace_name = models.CharField(max_length=63, blank=True)
+    base_name = models.CharField(max_length=63, blank=True)
+    is_persistent = models.BooleanField(default=False)  # its sandbox outlives the script
+    is_synced = models.BooleanField(default=True)  # what it changes is saved, if its workspace is
+    # The one that it waits for, runs in or ran in; none for a job whose sandbox lives with its script.
+    in_sandbox = models.ForeignKey(
+        Sandbox, null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs"
+    )
+    durable_at = models.DateTimeField(null=True, blank=True)  # when its files were last saved
 
     status = models.CharField(max_length=10, choices=[(s, s) for s in JobStatus], default=JobStatus.ACCEPTED)
     reason = models.CharField(max_length=20, blank=True)
@@ -60,6 +77,11 @@ class Job(models.Model):
             models.Index(fields=["owner", "-created_at"], name="job_owner_newest"),
             models.Index(fields=["owner", "name"], name="job_owner_name"),
             models.Index(fields=["owner", "-changed_at"], name="job_owner_changed"),
+            models.Index(
+                fields=["owner", "workspace_name"],
+                name="job_owner_workspace",
+                condition=~Q(workspace_name=""),
+            ),
             models.Index(
                 fields=["owner", "created_at"],
                 name="job_waiting",
@@ -98,13 +120,16 @@ class Lease(models.Model):
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="leases")
     host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="leases")
     epoch = models.PositiveIntegerField()  # 1 for the first attempt
-    sandbox_id = models.CharField(max_length=16, unique=True)  # the wire's `vm_id`: [a-z0-9]{16}
+    sandbox_id = models.CharField(max_length=16)  # the wire's `vm_id`: [a-z0-9]{16}
+    in_sandbox = models.ForeignKey(  # of that id, where it is more than this lease's
+        Sandbox, null=True, blank=True, on_delete=models.RESTRICT, related_name="leases"
+    )
     state = models.CharField(max_length=10, choices=[(s, s) for s in LeaseState], default=LeaseState.OFFERED)
     is_stop_wished = models.BooleanField(default=False)
     outcome = models.CharField(max_length=20, blank=True)  # the host's last word; empty: the server ended it
     revision = models.PositiveBigIntegerField()  # the host's revision at the last change
     log_offset = models.PositiveBigIntegerField(default=0)  # where the attempt's output begins in the job's
-    memory_mb = models.PositiveIntegerField()  # what it takes from the host, given back at its end
+    memory_mb = models.PositiveIntegerField()  # what it takes from the host (0: its sandbox has the room)
     created_at = models.DateTimeField(default=timezone.now)
     ended_at = models.DateTimeField(null=True, blank=True)
 
@@ -117,6 +142,14 @@ class Lease(models.Model):
             models.UniqueConstraint(fields=["job", "epoch"], name="lease_job_epoch_unique"),
             models.UniqueConstraint(
                 fields=["job"], condition=~Q(state=LeaseState.ENDED), name="lease_one_live_per_job"
+            ),
+            models.UniqueConstraint(
+                fields=["sandbox_id"],
+                condition=Q(in_sandbox__isnull=True),
+                name="lease_sandbox_id_unique",
+            ),
+            models.UniqueConstraint(
+                fields=["in_sandbox"], condition=~Q(state=LeaseState.ENDED), name="lease_one_live_per_sandbox"
             ),
             models.CheckConstraint(condition=Q(state__in=list(LeaseState)), name="lease_state_known"),
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,34 +14,48 @@ from accounts.models import User
 from core.prepared import Param, Prepared, part_of
 from hosts.models import Host
 from hosts.selectors import hosts_taking_work
-from jobs.errors import JobNotFound
+from jobs.errors import JobNotFound, NothingToSave
 from jobs.models import Job, JobEvent, Lease
 from jobs.states import JobStatus, SandboxState
+from sandboxes.models import Sandbox
+from sandboxes.states import SandboxPhase
+from workspaces.models import Version
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 ALIVE = Q(status__in=[JobStatus.RUNNING, JobStatus.SLEEPING]) | ~Q(sandbox=SandboxState.NONE)
 
 
 def job_get(actor: User, reference: str) -> Job:
-    """The actor's job of this id or name. Of several jobs with the name: one that is alive, then the
-    newest. Raises JobNotFound alike for what is missing and for what is somebody else's."""
+    """The actor's job of this id, name or workspace's name. Of several: one that is alive before one that
+    is not, by its own name before by its workspace's, then the newest. Raises JobNotFound alike for what
+    is missing and for what is somebody else's."""
     jobs = _jobs(actor)
     job = None
     if (job_id := _uuid(reference)) is not None:
         job = _job_by_id(actor, job_id)
     if job is None and NAME.fullmatch(reference):
-        named = jobs.filter(name=reference).order_by("-created_at")
-        job = named.filter(ALIVE).first() or named.first()
+        named, used = jobs.filter(name=reference), jobs.filter(workspace_name=reference)
+        found = (rows.order_by("-created_at").first() for rows in _in_order(named, used))
+        job = next((row for row in found if row is not None), None)
     if job is None:
         raise JobNotFound
     return job
 
 
-def job_list(actor: User, *, status: str = "", text: str = "") -> QuerySet[Job]:
+def _in_order(named: QuerySet[Job], used: QuerySet[Job]) -> Iterator[QuerySet[Job]]:
+    yield named.filter(ALIVE)
+    yield used.filter(ALIVE)
+    yield named
+    yield used
+
+
+def job_list(actor: User, *, status: str = "", text: str = "", workspace: str = "") -> QuerySet[Job]:
     """The actor's jobs, newest first; `text` is part of a name or the beginning of an id."""
     jobs = _jobs(actor).order_by("-created_at", "-pk")
     if status:
         jobs = jobs.filter(status=status)
+    if workspace:
+        jobs = jobs.filter(workspace_name=workspace)
     if text:
         jobs = jobs.filter(Q(name__icontains=text) | Q(pk__startswith=text))
     return jobs
@@ -54,6 +69,27 @@ def jobs_changed(actor: User, since: datetime) -> QuerySet[Job]:
 def job_events(job: Job) -> QuerySet[JobEvent]:
     """What happened to the job, in order."""
     return JobEvent.objects.filter(job_id=job.pk).order_by("pk")
+
+
+def active_jobs(workspaces: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """Of these workspaces, those that a sandbox holds: with the job that is in it, or was last."""
+    live = ~Q(in_sandbox__state=SandboxPhase.ENDED)
+    jobs = Job.objects.filter(live, in_sandbox__workspace__in=workspaces).order_by("created_at")
+    rows = jobs.values_list("in_sandbox__workspace", "pk")
+    return {workspace: str(job) for workspace, job in rows}  # of several, the newest comes last
+
+
+def receipt_of(job: Job, wish: int) -> Version | None:
+    """The newest durable version of the job's workspace, once `wish` is answered or nothing will answer
+    it; None until then. Raises NothingToSave where nothing was ever saved."""
+    live = Sandbox.objects.filter(pk=job.in_sandbox_id, sync_done__lt=wish)
+    if live.exclude(state=SandboxPhase.ENDED).exists():
+        return None
+    durable = Version.objects.filter(Q(workspace_id=job.workspace_id), durable_at__isnull=False)
+    version = durable.order_by("-number").first()
+    if version is None:
+        raise NothingToSave("The job's sandbox ended and nothing of its workspace was saved.")
+    return version
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class Reason(StrEnum):
 
     NO_HOST = "no_host"  # accepted: no host is online
     NO_CAPACITY = "no_capacity"  # accepted: every host is full
+    SAVING = "saving"  # accepted: its workspace is being saved by the sandbox before
     STOPPED = "stopped"  # completed: somebody asked for it
     OOM = "oom"
     TIMED_OUT = "timed_out"

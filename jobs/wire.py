@@ -8,6 +8,7 @@ from typing import Any
 from jobs.logs import LogPage
 from jobs.models import Job, Lease
 from jobs.states import JOB_FINAL
+from workspaces.models import Version
 
 
 def job_object(job: Job) -> dict[str, Any]:
@@ -23,9 +24,9 @@ def job_object(job: Job) -> dict[str, Any]:
         "exit_code": job.exit_code,
         # Shown only once commands can run in it: clients take it as the sign for that.
         "vm_id": lease.sandbox_id if lease and job.started_at else None,
-        "workspace_id": None,
-        "base_workspace_id": None,
-        "persistent": False,
+        "workspace_id": job.workspace_name or None,
+        "base_workspace_id": job.base_name or None,
+        "persistent": job.is_persistent,
         "no_sleep": False,
         "url": None,
         "ssh": None,
@@ -37,7 +38,7 @@ def job_object(job: Job) -> dict[str, Any]:
         "host": lease.host.name if lease else None,
         "isolation": lease.host.isolation if lease else None,
         "sandbox": job.sandbox,
-        "durable_at": None,
+        "durable_at": stamp(job.durable_at),
         "timings": job.timings,
         "attempt": job.attempt,
         "revision": job.revision,
@@ -47,6 +48,17 @@ def job_object(job: Job) -> dict[str, Any]:
         "timeout": job.timeout_s,
         "retries": job.retries,
         "log_bytes": job.log_bytes,
+    }
+
+
+def receipt_object(job: Job, version: Version) -> dict[str, Any]:
+    """What is durable of a job's workspace."""
+    return {
+        "workspace_id": job.workspace_name,
+        "version": version.number,
+        "sha256": version.manifest,
+        "bytes": version.stored_bytes,
+        "synced_at": stamp(version.durable_at),
     }
 
 

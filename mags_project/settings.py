@@ -237,6 +237,7 @@ S3_SECRET_KEY = secret("S3_SECRET_KEY", "")
 
 # --- Workspaces and uploads -------------------------------------------------------------------
 LOCAL_WORKSPACE_MINUTES = env.int("LOCAL_WORKSPACE_MINUTES", 10)  # unsaved ones go that long after use
+CHECKPOINT_S = env.int("CHECKPOINT_S", 60)  # how often a running workspace is saved by itself; 0: never
 VERSIONS_KEPT = env.int("VERSIONS_KEPT", 20)  # of each workspace, and ...
 VERSIONS_KEPT_DAYS = env.int("VERSIONS_KEPT_DAYS", 30)  # ... all that are younger
 # Longer than any sync takes from its first put to its commit.

@@ -11,11 +11,12 @@ from django.utils import timezone
 
 from hosts.models import Host
 from sandboxes.states import SandboxPhase
-from workspaces.models import Workspace
+from workspaces.models import SHA256_LENGTH, Workspace
 
 
 class Sandbox(models.Model):
-    """One isolated machine on one host. `id` is the wire's `vm_id`.
+    """One isolated machine on one host, and the hold on its workspace from before it has a host until
+    it has ended. `id` is the wire's `vm_id`.
 
     `epoch` is the epoch with which it took its workspace (1 without one). What its host says of it counts
     only with that epoch, while it is not ended. Wishes are columns: the host learns of them by `revision`.
@@ -23,15 +24,17 @@ class Sandbox(models.Model):
 
     id = models.CharField(primary_key=True, max_length=16, editable=False)  # [a-z0-9]{16}
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="sandboxes")
-    host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="sandboxes")
+    host = models.ForeignKey(Host, null=True, blank=True, on_delete=models.PROTECT, related_name="sandboxes")
     workspace = models.ForeignKey(
         Workspace, null=True, blank=True, on_delete=models.CASCADE, related_name="sandboxes"
     )
     epoch = models.PositiveIntegerField(default=1)
     state = models.CharField(
-        max_length=10, choices=[(s, s) for s in SandboxPhase], default=SandboxPhase.OFFERED
+        max_length=10, choices=[(s, s) for s in SandboxPhase], default=SandboxPhase.WAITING
     )
     is_kept = models.BooleanField(default=False)  # outlives its script
+    is_synced = models.BooleanField(default=True)  # its workspace is saved, if it is one that is
+    base_manifest = models.CharField(max_length=SHA256_LENGTH, blank=True)  # without a workspace: stands on
     memory_mb = models.PositiveIntegerField()
     vcpus = models.PositiveSmallIntegerField()
     disk_gb = models.PositiveIntegerField()
@@ -42,6 +45,9 @@ class Sandbox(models.Model):
     sync_wished = models.PositiveIntegerField(default=0)  # how many syncs were asked for, and ...
     sync_done = models.PositiveIntegerField(default=0)  # ... which of them is answered
     revision = models.PositiveBigIntegerField(default=0)  # the host's revision at the last change
+    tree_bytes = models.PositiveBigIntegerField(null=True, blank=True)  # of its files, as last heard
+    reason = models.CharField(max_length=20, blank=True)  # why it ended, and ...
+    message = models.CharField(max_length=500, blank=True)  # ... the same in a sentence
     created_at = models.DateTimeField(default=timezone.now)
     ended_at = models.DateTimeField(null=True, blank=True)
 
@@ -57,6 +63,12 @@ class Sandbox(models.Model):
                 name="sandbox_one_live_per_workspace",
             ),
             models.CheckConstraint(condition=Q(state__in=list(SandboxPhase)), name="sandbox_state_known"),
+            models.CheckConstraint(
+                condition=Q(state=SandboxPhase.ENDED)
+                | Q(state=SandboxPhase.WAITING, host__isnull=True)
+                | (~Q(state=SandboxPhase.WAITING) & Q(host__isnull=False)),
+                name="sandbox_waits_or_has_a_host",
+            ),
             models.CheckConstraint(
                 condition=~Q(state=SandboxPhase.ENDED) | Q(ended_at__isnull=False),
                 name="sandbox_ended_has_ended_at",

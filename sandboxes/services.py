@@ -1,19 +1,141 @@
-"""Every write to sandboxes."""
+"""Every write to sandboxes.
+
+Whoever writes one that has a host holds the host's row first, then the sandbox's, then its workspace's:
+`sandbox_lock`, or one of the host's own functions (`host_touch`, `host_sandbox_revision_next`).
+"""
 
 from __future__ import annotations
 
+import secrets
+import string
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
-from django.db.models import Q
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
 
+from core.wakeup import wake
 from hosts.models import Host
-from hosts.services import host_touch
-from sandboxes.errors import StaleSandbox
+from hosts.services import host_give_room, host_sandbox_revision_next, host_touch
+from sandboxes import hooks
+from sandboxes.errors import NothingSaved, StaleSandbox
 from sandboxes.models import Sandbox
-from sandboxes.states import SandboxPhase
+from sandboxes.states import SANDBOX_TRANSITIONS, SandboxEnd, SandboxPhase
 from workspaces.errors import StaleHold
-from workspaces.models import Version
-from workspaces.services import Commit, Hold, version_commit
+from workspaces.models import Version, Workspace
+from workspaces.services import Commit, Hold, version_commit, workspace_place, workspace_release
+
+ID_ALPHABET = string.ascii_lowercase + string.digits
+MESSAGE_LIMIT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Make:
+    """What a sandbox is to be. `base_manifest` is what one without a workspace stands on."""
+
+    owner_id: int
+    image: str
+    vcpus: int
+    memory_mb: int
+    disk_gb: int
+    is_kept: bool
+    is_synced: bool
+    base_manifest: str = ""
+
+
+def sandbox_id_make() -> str:
+    """The id of a new sandbox, which may take a workspace before it has a row."""
+    return "".join(secrets.choice(ID_ALPHABET) for _ in range(16))
+
+
+def sandbox_create(sandbox_id: str, make: Make, workspace: Workspace | None, host: Host | None) -> Sandbox:
+    """A sandbox that holds `workspace`, on the host whose room was taken for it, or waiting for one."""
+    return Sandbox.objects.create(
+        pk=sandbox_id, owner_id=make.owner_id, workspace=workspace, host=host,
+        epoch=workspace.epoch if workspace else 1, image=make.image, vcpus=make.vcpus,
+        memory_mb=make.memory_mb, disk_gb=make.disk_gb, is_kept=make.is_kept, is_synced=make.is_synced,
+        base_manifest=make.base_manifest, checkpoint_s=settings.CHECKPOINT_S if workspace else 0,
+        state=SandboxPhase.OFFERED if host else SandboxPhase.WAITING,
+        revision=host_sandbox_revision_next(host.pk) if host else 0,
+    )  # fmt: skip
+
+
+def sandbox_lock(sandbox_id: str) -> Sandbox | None:
+    """The live sandbox, its own and its host's row held until the transaction ends."""
+    rows = Sandbox.objects.exclude(state=SandboxPhase.ENDED)
+    seen = rows.filter(pk=sandbox_id).values_list("host_id", flat=True).first()
+    if seen is not None:
+        Host.objects.select_for_update().filter(pk=seen).first()
+    return rows.select_for_update().filter(Q(host_id=seen), pk=sandbox_id).first()
+
+
+def sandbox_offer(sandbox: Sandbox, host: Host) -> bool:
+    """Give a waiting sandbox to the host whose room was taken for it."""
+    revision = host_sandbox_revision_next(host.pk)
+    return _move(sandbox, SandboxPhase.OFFERED, host=host, revision=revision)
+
+
+def sandbox_started(sandbox: Sandbox) -> bool:
+    """Its host says that it is up, and so has its workspace's newest data. False: it was said before."""
+    _lies_here(sandbox)  # also where its end is wished already
+    if sandbox.state != SandboxPhase.OFFERED:
+        return False
+    if not _move(sandbox, SandboxPhase.RUNNING):
+        raise StaleSandbox
+    return True
+
+
+def sandbox_wish_end(sandbox: Sandbox) -> bool:
+    """Ask the host to end it. False: that was asked before, or there is no host to ask."""
+    if sandbox.is_stop_wished or sandbox.host_id is None:
+        return False
+    revision = host_sandbox_revision_next(sandbox.host_id)
+    return _move(sandbox, SandboxPhase.ENDING, is_stop_wished=True, revision=revision)
+
+
+def sandbox_change(sandbox: Sandbox, **wishes: Any) -> None:
+    """Change what is wished of a live sandbox, and let its host know."""
+    if sandbox.host_id is not None:
+        wishes["revision"] = host_sandbox_revision_next(sandbox.host_id)
+    if not _same(sandbox).update(**wishes):
+        raise StaleSandbox
+    for name, value in wishes.items():
+        setattr(sandbox, name, value)
+
+
+def sandbox_wish_sync(sandbox: Sandbox) -> int:
+    """Ask for a version. Returns the wish's number: it is answered once `sync_done` has reached it."""
+    sandbox_change(sandbox, sync_wished=F("sync_wished") + 1)
+    sandbox.refresh_from_db(fields=["sync_wished"])
+    if sandbox.workspace_id is not None:
+        Workspace.objects.filter(pk=sandbox.workspace_id, is_saved=False).update(is_saved=True)
+    return sandbox.sync_wished
+
+
+def sandbox_measured(sandbox: Sandbox, tree_bytes: int, *, is_dirty: bool, sync: int) -> None:
+    """What its host says of its files. `sync`: nothing changed since the head, which answers that wish."""
+    _same(sandbox).update(tree_bytes=tree_bytes)
+    if not sync:
+        return
+    workspace = sandbox.workspace
+    head = workspace.head if workspace else None
+    if is_dirty or head is None or head.durable_at is None:
+        raise NothingSaved
+    _answer(sandbox, sync)
+    hooks.saved(sandbox, head)
+
+
+def sandbox_commit(sandbox: Sandbox, host: Host, boot_epoch: int, commit: Commit, *, sync: int) -> Version:
+    """Publish a version of the sandbox's workspace, and note which wished sync it answers."""
+    version = version_commit(sandbox_hold(sandbox), commit, check=_still_runs(sandbox, host, boot_epoch))
+    if sync:
+        _answer(sandbox, sync)
+    hooks.saved(sandbox, version)
+    return version
 
 
 def sandbox_hold(sandbox: Sandbox) -> Hold:
@@ -23,13 +145,66 @@ def sandbox_hold(sandbox: Sandbox) -> Hold:
     return Hold(sandbox.workspace_id, sandbox.pk, sandbox.epoch)
 
 
-def sandbox_commit(sandbox: Sandbox, host: Host, boot_epoch: int, commit: Commit, *, sync: int) -> Version:
-    """Publish a version of the sandbox's workspace, and note which wished sync it answers."""
-    version = version_commit(sandbox_hold(sandbox), commit, check=_still_runs(sandbox, host, boot_epoch))
-    if sync:
-        answered = Sandbox.objects.filter(pk=sandbox.pk, epoch=sandbox.epoch, sync_done__lt=sync)
-        answered.filter(sync_wished__gte=sync).update(sync_done=sync)
-    return version
+def sandbox_end(
+    sandbox: Sandbox, reason: SandboxEnd, message: str = "", *, revision: int | None = None
+) -> None:
+    """Its last word, or ours: room and workspace go back, and no host commits under its epoch again.
+
+    `revision` is the host's where the host does not know yet.
+    """
+    had_room = sandbox.state != SandboxPhase.WAITING
+    changes: dict[str, Any] = {} if revision is None else {"revision": revision}
+    text = message[:MESSAGE_LIMIT]
+    if not _move(
+        sandbox, SandboxPhase.ENDED, ended_at=timezone.now(), reason=reason, message=text, **changes
+    ):
+        raise StaleSandbox
+    if had_room and sandbox.host_id is not None:  # after the guard above, so once
+        host_give_room(sandbox.host_id, sandbox.memory_mb)
+    if sandbox.workspace_id is not None:
+        workspace_release(sandbox_hold(sandbox))
+
+
+def workspace_resized(workspace: Workspace) -> None:
+    """The sandbox that holds it gets the new size."""
+    sandbox = sandbox_lock(workspace.holder) if workspace.holder else None
+    if sandbox is not None:
+        sandbox_change(sandbox, disk_gb=workspace.disk_gb)
+        transaction.on_commit(partial(wake, f"host.{sandbox.host_id}"))
+
+
+def workspace_deleted(workspace: Workspace) -> None:
+    """Its last host learns that it is to remove what it has of it; others do when they boot."""
+    if workspace.host_id is not None:
+        host_sandbox_revision_next(workspace.host_id)
+        wake(f"host.{workspace.host_id}")
+
+
+def _move(sandbox: Sandbox, to: SandboxPhase, **changes: Any) -> bool:
+    """The only writer of a sandbox's state: from the one that it was read with."""
+    if to not in SANDBOX_TRANSITIONS[SandboxPhase(sandbox.state)]:
+        return False
+    if not _same(sandbox).filter(state=sandbox.state).update(state=to, **changes):
+        return False
+    for name, value in {"state": to, **changes}.items():
+        setattr(sandbox, name, value)
+    return True
+
+
+def _same(sandbox: Sandbox) -> QuerySet[Sandbox]:
+    live = Sandbox.objects.exclude(state=SandboxPhase.ENDED)
+    return live.filter(Q(host_id=sandbox.host_id), pk=sandbox.pk, epoch=sandbox.epoch)
+
+
+def _lies_here(sandbox: Sandbox) -> None:
+    host = sandbox.host
+    if host is not None and sandbox.workspace_id is not None:
+        workspace_place(sandbox_hold(sandbox), host)
+
+
+def _answer(sandbox: Sandbox, sync: int) -> None:
+    asked = Sandbox.objects.filter(pk=sandbox.pk, epoch=sandbox.epoch, sync_done__lt=sync)
+    asked.filter(sync_wished__gte=sync).update(sync_done=sync)
 
 
 def _still_runs(sandbox: Sandbox, host: Host, boot_epoch: int) -> Callable[[], None]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
+from django.utils import timezone
 
 from accounts.models import User
 from workspaces.errors import VersionNotFound, WorkspaceNotFound
@@ -15,6 +17,8 @@ from workspaces.limits import NAME
 from workspaces.models import StoredObject, Version, Workspace
 
 LIVE = Q(deleted_at__isnull=True)
+GONE_FOR = timedelta(hours=1)  # a host that was away for longer boots, and is told then
+GONE_LIMIT = 10_000
 
 
 def workspace_get(actor: User, name: str) -> Workspace:
@@ -26,9 +30,27 @@ def workspace_get(actor: User, name: str) -> Workspace:
     return found
 
 
+def workspace_find(owner: User, name: str) -> Workspace | None:
+    """The owner's workspace of this name with its newest version, without what only people want to know."""
+    return Workspace.objects.filter(LIVE, owner=owner, name=name).select_related("head").first()
+
+
 def workspace_list(actor: User) -> QuerySet[Workspace]:
     """The actor's workspaces, newest first."""
     return _workspaces(actor).order_by("-created_at", "-pk")
+
+
+def gone_from(host_id: UUID) -> list[UUID]:
+    """Workspaces that were deleted lately and whose newest data lay on the host."""
+    lately = timezone.now() - GONE_FOR
+    gone = Workspace.objects.filter(host_id=host_id, deleted_at__gt=lately).order_by("-deleted_at")
+    return list(gone.values_list("pk", flat=True)[:GONE_LIMIT])
+
+
+def gone_of(ids: Collection[UUID]) -> set[UUID]:
+    """Those of these workspaces that were deleted. What was never heard of is nobody's to remove."""
+    deleted = Workspace.objects.filter(pk__in=ids, deleted_at__isnull=False)
+    return set(deleted.values_list("pk", flat=True))
 
 
 def version_list(workspace: Workspace) -> QuerySet[Version]:

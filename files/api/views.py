@@ -16,15 +16,17 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import User
+from core.api.idempotency import IDEMPOTENCY_KEY
 from core.api.pagination import PAGE_PARAMETERS, paginated
 from core.api.views import WaitingView
 from core.errors import Invalid
+from core.idempotency import digest_of, idempotent, key_of
 from files import selectors
 from files.api import examples, outputs
 from files.api.parsers import FormParser, Received
 from files.errors import FileNotFound
 from files.models import Upload
-from files.services import upload_create, upload_delete
+from files.services import upload_create, upload_delete, upload_put
 from files.wire import file_object
 from workspaces import keys, objectstore
 
@@ -42,6 +44,7 @@ class FilesView(APIView):
         operation_id="file_upload",
         request={"multipart/form-data": outputs.FileInput},
         responses={201: outputs.FileOutput},
+        parameters=[IDEMPOTENCY_KEY],
         examples=examples.UPLOAD,
     )
     def post(self, request: Request) -> Response:
@@ -49,8 +52,11 @@ class FilesView(APIView):
         received = request.FILES.get("file")
         if not isinstance(received, Received):
             raise Invalid("The form has no file in its part `file`.", fields={"file": "is required"})
-        upload = upload_create(_actor(request), received.name, received.body)
-        return Response(file_object(upload), status=201)
+        actor, key = _actor(request), key_of(request.headers)
+        upload = upload_put(actor, received.name, received.body)
+        digest = digest_of("POST", request.path, {"name": upload.name, "sha256": upload.sha256})
+        status, answer = idempotent(actor, key, digest, lambda: (201, file_object(upload_create(upload))))
+        return Response(answer, status=status)
 
     @extend_schema(
         operation_id="file_list",

@@ -53,10 +53,15 @@ class StateFs:
         return self.root / "exits"
 
 
+def state_root(config: Config) -> Path:
+    """Where the state file system is mounted."""
+    return config.state_dir.resolve() / "fs"
+
+
 def open_state(config: Config) -> StateFs:
     """Mount or find the state file system. Repeatable, by any process: the mount outlives its maker."""
     state_dir = config.state_dir.resolve()
-    fs = StateFs(state_dir / "fs")
+    fs = StateFs(state_root(config))
     try:
         fs.root.mkdir(parents=True, exist_ok=True)
         if not btrfs.is_btrfs(fs.root):

@@ -122,6 +122,10 @@ class Volume:
             return None
         return self.pending()
 
+    def looks_changed(self) -> bool:
+        """Whether something was written since the head, as far as is on disk: `take` knows for sure."""
+        return btrfs.subvolume_info(self.live).ctransid != self._state().ctransid
+
     def pending(self) -> Pending | None:
         path = self.versions / "pending"
         if not btrfs.is_subvolume(path):

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter
-
-IDEMPOTENCY_KEY = OpenApiParameter(
-    "Idempotency-Key",
-    str,
-    OpenApiParameter.HEADER,
-    description="Send the same key to repeat a request without creating a second job.",
-)
+from drf_spectacular.utils import OpenApiExample
 
 _ID = "5f0c9f6e-3a53-4d0e-9a55-0d9b2a3f7c11"
 _JOB: dict[str, Any] = {
@@ -66,6 +59,17 @@ SUBMIT = [
 JOB = [_response(_JOB)]
 LIST = [_response({"jobs": [_JOB]} | _PAGE)]
 PATCH = [_request({"name": "nightly"}), _response(_JOB | {"name": "nightly"})]
+SYNC = [
+    _response(
+        {
+            "workspace_id": "train",
+            "version": 3,
+            "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "bytes": 4320,
+            "synced_at": "2026-11-23T07:00:12.000Z",
+        }
+    )
+]
 STOP = [_response({"request_id": _ID, "status": "running"})]
 LOGS = [
     _response(

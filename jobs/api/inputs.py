@@ -11,7 +11,7 @@ from rest_framework import serializers
 from jobs import limits
 from jobs.errors import NotAvailableYet, NotPersistent, ScriptTooLarge
 from jobs.selectors import NAME
-from jobs.services import JobSpec
+from jobs.services import DEFAULT_IMAGE, JobSpec
 
 ALIAS_PREFIX = "__MAGS_"
 ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -21,7 +21,7 @@ NAME_RULE = "1 to 63 letters, digits, dots, dashes or underscores, beginning wit
 # Of later parts of Mags: refused with a clear word rather than ignored, because a job that runs
 # without what it asked for is worse than one that does not run.
 PERSISTENT_ONLY: tuple[str, ...] = ("startup_command", "no_sleep")
-LATER = ("workspace_id", "base_workspace_id", "persistent", "file_ids", "startup_command", "url")
+LATER = ("startup_command", "no_sleep", "url")
 
 
 class StringField(serializers.CharField):
@@ -37,7 +37,7 @@ class StringField(serializers.CharField):
 
 
 class NameField(StringField):
-    """A job's name; empty or null means none."""
+    """A name of a job or workspace; empty or null means none."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"required": False, "allow_blank": True, "allow_null": True} | options)
@@ -75,14 +75,17 @@ class EnvironmentField(serializers.DictField):
 
 
 class FileIdsField(serializers.ListField):
-    """Refused when it is not empty, so its items are not looked at: there may be a million."""
+    """Ids of uploads. How many is checked before what they are: there may be a million."""
 
-    child = StringField()
+    child = StringField(max_length=100)
 
     def to_internal_value(self, data: Any) -> list[Any]:
         if not isinstance(data, list):
             self.fail("not_a_list", input_type=type(data).__name__)
-        return data
+        if len(data) > limits.FILES_LIMIT:
+            raise serializers.ValidationError(f"at most {limits.FILES_LIMIT} files")
+        found: list[Any] = super().to_internal_value(data)
+        return found
 
 
 def _whole(least: int, most: int, **options: Any) -> serializers.IntegerField:
@@ -106,18 +109,22 @@ class JobInput(serializers.Serializer[Any]):
     environment = EnvironmentField(**_optional())
     vcpus = _whole(1, limits.VCPUS_LIMIT, help_text="Default 2.")
     memory_mb = _whole(limits.MEMORY_MB_LEAST, limits.MEMORY_MB_LIMIT, help_text="Default 1024.")
-    disk_gb = _whole(1, limits.DISK_GB_LIMIT, help_text="Default 2.")
+    disk_gb = _whole(1, limits.DISK_GB_LIMIT, help_text="Default 2; a workspace that has less grows to it.")
     timeout = _whole(1, limits.TIMEOUT_S_LIMIT, help_text="Seconds; none by default.")
     retries = _whole(0, limits.RETRIES_LIMIT, help_text="New attempts after an `error`.")
     rootfs_type = StringField(**_optional(), allow_blank=True, help_text='The image; default "standard".')
-    persistent = serializers.BooleanField(**_optional(), help_text="Not available yet.")
-    no_sleep = serializers.BooleanField(**_optional(), help_text="Needs `persistent`.")
-    no_sync = serializers.BooleanField(**_optional(), help_text="Without a workspace it changes nothing.")
+    persistent = serializers.BooleanField(
+        **_optional(), help_text="The sandbox outlives the script, and its workspace is saved."
+    )
+    no_sleep = serializers.BooleanField(**_optional(), help_text="Not available yet.")
+    no_sync = serializers.BooleanField(**_optional(), help_text="Save nothing unless a sync asks for it.")
     url = serializers.BooleanField(**_optional(), help_text="Not available yet.")
-    workspace_id = StringField(**_optional(), allow_blank=True, help_text="Not available yet.")
-    base_workspace_id = StringField(**_optional(), allow_blank=True, help_text="Not available yet.")
+    workspace_id = NameField(help_text="The workspace to run in; made where there is none.")
+    base_workspace_id = NameField(
+        help_text="What a new workspace begins as; alone: read-only below what the job writes."
+    )
     startup_command = StringField(**_optional(), allow_blank=True, help_text="Not available yet.")
-    file_ids = FileIdsField(**_optional(), help_text="Not available yet.")
+    file_ids = FileIdsField(**_optional(), help_text="Uploads, at `/uploads/<name>` in the sandbox.")
 
     def validate_script(self, script: str) -> str:
         size = len(script.encode())
@@ -130,17 +137,17 @@ class JobInput(serializers.Serializer[Any]):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         _take_aliases(attrs)
-        image = attrs.get("rootfs_type") or "standard"
+        image = attrs.get("rootfs_type") or DEFAULT_IMAGE
         if not IMAGE.fullmatch(image):
             raise serializers.ValidationError({"rootfs_type": "is not the name of an image"})
         attrs["rootfs_type"] = image
+        if attrs.get("no_sleep") and not attrs.get("persistent"):
+            raise NotPersistent("no_sleep needs persistent.", fields={"no_sleep": "needs persistent"})
         later: dict[str, str] = {
             name: "is not available on this server yet" for name in LATER if attrs.get(name)
         }
         if later:
             raise NotAvailableYet(f"Not available on this server yet: {', '.join(later)}.", fields=later)
-        if attrs.get("no_sleep"):
-            raise NotPersistent("no_sleep needs persistent.", fields={"no_sleep": "needs persistent"})
         return attrs
 
     def spec(self) -> JobSpec:
@@ -150,12 +157,18 @@ class JobInput(serializers.Serializer[Any]):
             script=given["script"],
             name=given.get("name") or "",
             environment=given.get("environment") or {},
-            image=given["rootfs_type"],
+            # Clients name the default too; that is no wish for another image than a workspace has.
+            image=given["rootfs_type"] if given["rootfs_type"] != DEFAULT_IMAGE else None,
             vcpus=given.get("vcpus"),
             memory_mb=given.get("memory_mb"),
-            disk_gb=given.get("disk_gb") or 2,
+            disk_gb=given.get("disk_gb"),
             timeout_s=given.get("timeout"),
             retries=given.get("retries") or 0,
+            workspace=given.get("workspace_id") or "",
+            base=given.get("base_workspace_id") or "",
+            is_persistent=bool(given.get("persistent")),
+            is_synced=not given.get("no_sync"),
+            file_ids=tuple(given.get("file_ids") or ()),
         )
 
 

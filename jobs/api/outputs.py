@@ -22,6 +22,16 @@ class JobStopOutput(serializers.Serializer[Any]):
     status = serializers.ChoiceField(list(JobStatus))
 
 
+class ReceiptOutput(serializers.Serializer[Any]):
+    """A version of a workspace that is durable."""
+
+    workspace_id = serializers.CharField(help_text="The workspace's name.")
+    version = serializers.IntegerField()
+    sha256 = serializers.CharField(help_text="The version's identity.")
+    bytes = serializers.IntegerField(help_text="What the version added to the object store.")
+    synced_at = serializers.DateTimeField()
+
+
 class JobOutput(serializers.Serializer[Job]):
     """A job. All keys are always there."""
 
@@ -47,7 +57,7 @@ class JobOutput(serializers.Serializer[Job]):
     host = serializers.CharField(allow_null=True)
     isolation = serializers.ChoiceField(["container", "gvisor", "microvm"], allow_null=True)
     sandbox = serializers.ChoiceField(list(SandboxState))
-    durable_at = serializers.DateTimeField(allow_null=True)
+    durable_at = serializers.DateTimeField(allow_null=True, help_text="When its files were last saved.")
     timings = serializers.DictField(
         child=serializers.IntegerField(), help_text="queued, assigned, restored, started: ms."
     )

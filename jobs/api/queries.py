@@ -10,6 +10,7 @@ from drf_spectacular.utils import OpenApiParameter
 
 from core.errors import Invalid
 from jobs.logs import Unit
+from jobs.selectors import NAME
 from jobs.states import JobStatus, Stream
 
 LOG_LIMIT = 1000
@@ -24,7 +25,7 @@ WAIT = OpenApiParameter("wait", float, description=f"Seconds, at most {settings.
 REVISION = OpenApiParameter("revision", int, description="The revision that the caller knows.")
 STATUS = OpenApiParameter("status", str, enum=list(JobStatus))
 TEXT = OpenApiParameter("q", str, description="Part of a name, or the beginning of an id.")
-WORKSPACE = OpenApiParameter("workspace", str, description="No job has one yet.")
+WORKSPACE = OpenApiParameter("workspace", str, description="The name of a workspace.")
 OFFSET = OpenApiParameter("offset", int, description="Where in the output to begin, in bytes.", default=0)
 LIMIT = OpenApiParameter(
     "limit",
@@ -66,6 +67,13 @@ def status(query: Query) -> str:
     if text and text not in set(JobStatus):
         raise _wrong("status", f"must be one of {', '.join(JobStatus)}")
     return text
+
+
+def workspace(query: Query) -> str:
+    found = query.get("workspace") or ""
+    if found and not NAME.fullmatch(found):
+        raise _wrong("workspace", "must be the name of a workspace")
+    return found
 
 
 def text(query: Query) -> str:

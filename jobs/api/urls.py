@@ -10,4 +10,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("mags-jobs/<str:job>/logs", views.JobLogsView.as_view()),
     path("mags-jobs/<str:job>/status", views.JobStatusView.as_view()),
     path("mags-jobs/<str:job>/stop", views.JobStopView.as_view()),
+    path("mags-jobs/<str:job>/sync", views.JobSyncView.as_view()),
 ]

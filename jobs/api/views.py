@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import msgspec
+from django.conf import settings
 from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
@@ -12,15 +13,17 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import ApiToken, User
+from core.api.idempotency import IDEMPOTENCY_KEY
 from core.api.pagination import PAGE_PARAMETERS, paginated
 from core.api.views import WaitingView
 from core.idempotency import Answer, digest_of, idempotent, key_of
 from jobs import logs, selectors
 from jobs.api import examples, inputs, outputs, queries
+from jobs.errors import NotSavedInTime
 from jobs.models import Job
-from jobs.services import job_stop, job_submit, job_update
+from jobs.services import job_stop, job_submit, job_sync, job_update
 from jobs.states import JOB_FINAL
-from jobs.wire import job_object, log_object
+from jobs.wire import job_object, log_object, receipt_object
 
 
 class JobsView(APIView):
@@ -28,7 +31,7 @@ class JobsView(APIView):
         operation_id="job_submit",
         request=inputs.JobInput,
         responses={202: outputs.JobAcceptedOutput},
-        parameters=[examples.IDEMPOTENCY_KEY],
+        parameters=[IDEMPOTENCY_KEY],
         examples=examples.SUBMIT,
     )
     def post(self, request: Request) -> Response:
@@ -57,9 +60,12 @@ class JobsView(APIView):
     def get(self, request: Request) -> Response:
         """Your jobs, newest first."""
         query = request.query_params.dict()
-        jobs = selectors.job_list(_actor(request), status=queries.status(query), text=queries.text(query))
-        if query.get("workspace"):
-            jobs = jobs.none()
+        jobs = selectors.job_list(
+            _actor(request),
+            status=queries.status(query),
+            text=queries.text(query),
+            workspace=queries.workspace(query),
+        )
         return Response(paginated(request, "jobs", jobs, outputs.JobOutput))
 
 
@@ -90,7 +96,7 @@ class JobStopView(APIView):
         operation_id="job_stop", request=None, responses=outputs.JobStopOutput, examples=examples.STOP
     )
     def post(self, request: Request, job: str) -> Response:
-        """End a job. Repeating it, or stopping what has ended, changes nothing."""
+        """End a job, and the sandbox that it left running. Repeating it changes nothing."""
         found = job_stop(selectors.job_get(_actor(request), job))
         return Response({"request_id": str(found.pk), "status": found.status})
 
@@ -111,6 +117,29 @@ class _JobWaitingView(WaitingView):
 
     def read(self) -> Job:
         return selectors.job_get(self._actor, self._job_id)
+
+
+class JobSyncView(_JobWaitingView):
+    @extend_schema(
+        operation_id="job_sync", request=None, responses=outputs.ReceiptOutput, examples=examples.SYNC
+    )
+    def post(self, request: Request, job: str) -> Response | None:
+        """Save the job's workspace as it is now, without stopping it. The answer comes when the version is
+        durable: it is a receipt for it."""
+        found = self.watch(_actor(request), job, settings.WAIT_LIMIT_S)
+        self._wish = job_sync(found)
+        return self._answer(found)
+
+    def look(self) -> Response | None:
+        return self._answer(self.read())
+
+    def _answer(self, job: Job) -> Response | None:
+        version = selectors.receipt_of(job, self._wish)
+        if version is not None:
+            return Response(receipt_object(job, version))
+        if self.is_over:
+            raise NotSavedInTime
+        return None
 
 
 class JobStatusView(_JobWaitingView):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from typing import Annotated, Literal, TypeVar
+from uuid import UUID
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from core.errors import Invalid
 from jobs.services import Outcome
+from sandboxes.hostapi.messages import Epoch, SandboxId, Size
+from sandboxes.states import SandboxEnd
+from workspaces.manifests import Sha256
 
 T = TypeVar("T")
 
@@ -18,13 +22,12 @@ RECORD_LIMIT_BYTES = 64 * 1024
 RECORDS_LIMIT = 65_536  # of one log item: 16 bytes a record on average, in a full one
 ITEMS_LIMIT = 1000
 LEASES_LIMIT = 100_000
+VOLUMES_LIMIT = 10_000  # one query's variables
 UNIX_MS_LIMIT = 253_402_300_800_000  # the year 10000, which no date can hold
 
 Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
-Epoch = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Milliseconds = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 UnixMs = Annotated[int, Meta(ge=0, lt=UNIX_MS_LIMIT)]
-Size = Annotated[int, Meta(ge=0, le=2**53)]
 Record = tuple[UnixMs, Annotated[int, Meta(ge=1, le=3)], Annotated[int, Meta(ge=1, le=RECORD_LIMIT_BYTES)]]
 
 
@@ -40,12 +43,20 @@ class ReportedLease(Struct, frozen=True):
     phase: Literal["accepted", "starting", "running", "exited"]
 
 
+class ReportedSandbox(Struct, frozen=True):
+    sandbox_id: SandboxId
+    epoch: Epoch
+    phase: Literal["accepted", "preparing", "running", "ending"]
+
+
 class Boot(Struct, frozen=True):
     machine_boot_id: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
     agent_version: Annotated[str, Meta(max_length=40, pattern=r"^[A-Za-z0-9.+_-]*$")]
     isolation: Literal["container", "gvisor", "microvm"]
     capacity: Capacity
     leases: Annotated[list[ReportedLease], Meta(max_length=LEASES_LIMIT)]
+    sandboxes: Annotated[list[ReportedSandbox], Meta(max_length=LEASES_LIMIT)] = field(default_factory=list)
+    volumes: Annotated[list[UUID], Meta(max_length=VOLUMES_LIMIT)] = field(default_factory=list)
 
 
 class Stages(Struct, frozen=True):
@@ -92,7 +103,46 @@ class Finished(Struct, frozen=True, tag="finished"):
             raise ValueError("an exited script has an exit_code")
 
 
-Item = Started | Log | Finished
+class Damaged(Struct, frozen=True):
+    """Which object of a workspace's chain is missing or wrong."""
+
+    manifest: Sha256
+    object: Sha256
+
+
+class SandboxRunning(Struct, frozen=True, tag_field="state", tag="running"):
+    sandbox_id: SandboxId
+    epoch: Epoch
+    at: UnixMs
+    stages: Stages
+
+
+class SandboxEnded(Struct, frozen=True, tag_field="state", tag="ended"):
+    sandbox_id: SandboxId
+    epoch: Epoch
+    at: UnixMs
+    reason: SandboxEnd
+    message: Annotated[str, Meta(max_length=2000)] = ""
+    damaged: Damaged | None = None
+
+
+class VolumeMeasured(Struct, frozen=True):
+    sandbox_id: SandboxId
+    epoch: Epoch
+    tree_bytes: Size
+    dirty: bool
+    sync: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+
+
+class ItemKind(Struct, frozen=True):
+    """Which of the others an item is."""
+
+    type: Literal["started", "log", "finished", "sandbox", "volume"]
+
+
+LeaseItem = Started | Log | Finished
+SandboxItem = SandboxRunning | SandboxEnded | VolumeMeasured
+Item = LeaseItem | SandboxItem
 
 
 class Report(Struct, frozen=True):
@@ -112,7 +162,10 @@ class PollQuery(Struct, frozen=True):
 
 _boot = msgspec.json.Decoder(Boot)
 _report = msgspec.json.Decoder(Report)
-_item = msgspec.json.Decoder(Item)
+_item = msgspec.json.Decoder(LeaseItem)
+_kind = msgspec.json.Decoder(ItemKind)
+_sandbox = msgspec.json.Decoder(SandboxRunning | SandboxEnded)
+_volume = msgspec.json.Decoder(VolumeMeasured)
 
 
 def boot_of(body: bytes) -> Boot:
@@ -125,8 +178,17 @@ def report_of(body: bytes) -> Report:
 
 def item_of(raw: msgspec.Raw) -> Item:
     """Raises msgspec.ValidationError or DecodeError with what is wrong."""
-    item: Item = _item.decode(raw)
-    return item
+    try:
+        about_lease: LeaseItem = _item.decode(raw)
+    except msgspec.ValidationError:
+        # Asked for second, because nearly all items are about leases.
+        decoder = {"sandbox": _sandbox, "volume": _volume}.get(_kind.decode(raw).type)
+        if decoder is None:
+            raise
+    else:
+        return about_lease
+    about_sandbox: SandboxItem = decoder.decode(raw)
+    return about_sandbox
 
 
 def poll_of(query: dict[str, str]) -> PollQuery:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,14 +14,42 @@ from core.errors import MagsError
 from hosts.models import Host
 from hosts.services import host_touch
 from jobs.errors import StaleLease, WrongOffset
-from jobs.hostapi.messages import Finished, Item, Log, Report, Started, item_of
+from jobs.hostapi.messages import (
+    Finished,
+    Item,
+    LeaseItem,
+    Log,
+    Report,
+    SandboxEnded,
+    SandboxItem,
+    SandboxRunning,
+    Started,
+    VolumeMeasured,
+    item_of,
+)
 from jobs.models import Lease
-from jobs.services import End, Outcome, lease_finish, lease_start, log_append, schedule_waiting
+from jobs.services import (
+    STOPPED_EXIT_CODE,
+    End,
+    Outcome,
+    lease_finish,
+    lease_start,
+    log_append,
+    sandbox_over,
+    sandbox_up,
+    schedule_waiting,
+)
 from jobs.states import LeaseState
+from sandboxes.errors import StaleSandbox
+from sandboxes.models import Sandbox
+from sandboxes.selectors import sandboxes_of_host
+from sandboxes.services import sandbox_measured
+from sandboxes.states import SandboxPhase
+from workspaces.services import workspace_damage
 
 logger = logging.getLogger(__name__)
 Result = dict[str, Any]
-STOPPED_EXIT_CODE = 143
+DAMAGED = "A host found stored data missing or changed."
 
 
 def report_apply(host: Host, report: Report) -> list[Result]:
@@ -30,11 +59,9 @@ def report_apply(host: Host, report: Report) -> list[Result]:
         # Checks the boot epoch and, where the database has row locks, holds the host's row: until the
         # commit nobody boots this host, gives it up or wishes a stop, so its leases stay as read here.
         host_touch(host.pk, report.boot_epoch)
-        wanted = {item.lease_id for item in items if not isinstance(item, dict)}
-        leases = Lease.objects.select_related("job").defer("job__script", "job__environment")
-        found = {lease.pk: lease for lease in leases.filter(host_id=host.pk, pk__in=wanted)}
-        results = [item if isinstance(item, dict) else _result(item, found) for item in items]
-    if any(isinstance(item, Finished) for item in items):
+        named = _Named(host, items)
+        results = [item if isinstance(item, dict) else _result(item, named) for item in items]
+    if any(isinstance(item, Finished | SandboxRunning | SandboxEnded) for item in items):
         schedule_waiting()
     return results
 
@@ -47,16 +74,30 @@ def _checked(raw: msgspec.Raw, host: Host) -> Item | Result:
         return {"status": 400, "code": "invalid", "error": str(error)}
 
 
-def _result(item: Item, found: dict[int, Lease]) -> Result:
+class _Named:
+    """The leases and sandboxes of the host that a report is about. Most reports are about no sandbox."""
+
+    def __init__(self, host: Host, items: Iterable[Item | Result]) -> None:
+        wanted = {item.lease_id for item in items if isinstance(item, LeaseItem)}
+        leases = Lease.objects.select_related("job").defer("job__script", "job__environment")
+        self.leases = {lease.pk: lease for lease in leases.filter(host_id=host.pk, pk__in=wanted)}
+        self.sandboxes: dict[str, Sandbox] = {}
+        if ids := {item.sandbox_id for item in items if isinstance(item, SandboxItem)}:
+            self.sandboxes = {sandbox.pk: sandbox for sandbox in sandboxes_of_host(host, ids)}
+
+    def ended(self, sandbox: Sandbox) -> None:
+        """The leases that ended with the sandbox are not what they were when they were read."""
+        for lease in self.leases.values():
+            if lease.in_sandbox_id == sandbox.pk:
+                lease.state = LeaseState.ENDED
+
+
+def _result(item: Item, named: _Named) -> Result:
     try:
-        lease = found.get(item.lease_id)
-        if lease is None or lease.epoch != item.lease_epoch:
-            raise StaleLease
-        if lease.state == LeaseState.ENDED:
-            if isinstance(item, Finished) and lease.outcome == item.outcome:
-                return {"status": 200}  # said again: the first answer did not arrive
-            raise StaleLease
-        _apply(item, lease)
+        if isinstance(item, SandboxItem):
+            _apply_to_sandbox(item, named)
+        else:
+            _apply_to_lease(item, named)
     except WrongOffset as error:
         return {"status": 409, "code": error.code, "expected": error.expected}
     except MagsError as error:
@@ -64,7 +105,14 @@ def _result(item: Item, found: dict[int, Lease]) -> Result:
     return {"status": 200}
 
 
-def _apply(item: Item, lease: Lease) -> None:
+def _apply_to_lease(item: LeaseItem, named: _Named) -> None:
+    lease = named.leases.get(item.lease_id)
+    if lease is None or lease.epoch != item.lease_epoch:
+        raise StaleLease
+    if lease.state == LeaseState.ENDED:
+        if isinstance(item, Finished) and lease.outcome == item.outcome:
+            return  # said again: the first answer did not arrive
+        raise StaleLease
     match item:
         case Started():
             lease_start(lease, _time(item.at), msgspec.to_builtins(item.stages))
@@ -72,6 +120,37 @@ def _apply(item: Item, lease: Lease) -> None:
             log_append(lease, item.offset, item.records, item.data)
         case Finished():
             lease_finish(lease, _end(item), log_bytes=item.log_bytes, dropped_bytes=item.dropped_bytes)
+
+
+def _apply_to_sandbox(item: SandboxItem, named: _Named) -> None:
+    sandbox = named.sandboxes.get(item.sandbox_id)
+    if sandbox is None or sandbox.epoch != item.epoch:
+        raise StaleSandbox
+    if sandbox.state == SandboxPhase.ENDED:
+        if isinstance(item, SandboxEnded) and sandbox.reason == item.reason:
+            return
+        raise StaleSandbox
+    match item:
+        case SandboxRunning():
+            sandbox_up(sandbox, msgspec.to_builtins(item.stages))
+        case VolumeMeasured():
+            sandbox_measured(sandbox, item.tree_bytes, is_dirty=item.dirty, sync=item.sync)
+        case SandboxEnded():
+            with transaction.atomic():  # all of it, or a refusal and nothing
+                _sandbox_ended(item, sandbox)
+            named.ended(sandbox)
+
+
+def _sandbox_ended(item: SandboxEnded, sandbox: Sandbox) -> None:
+    text = _clean(item.message)
+    if item.damaged is not None and sandbox.workspace is not None:
+        workspace_damage(sandbox.workspace, item.damaged.manifest, text or DAMAGED)
+    sandbox_over(sandbox, item.reason, text)
+
+
+def _clean(message: str | None) -> str:
+    """PostgreSQL takes no NUL."""
+    return (message or "").replace("\0", "")
 
 
 def _end(item: Finished) -> End:
@@ -83,7 +162,7 @@ def _end(item: Finished) -> End:
             code = 124
         case Outcome.START_FAILED | Outcome.LOST:
             code = None
-    return End(item.outcome, code, (item.message or "").replace("\0", ""), item.duration_ms, _time(item.at))
+    return End(item.outcome, code, _clean(item.message), item.duration_ms, _time(item.at))
 
 
 def _time(unix_ms: int) -> datetime:

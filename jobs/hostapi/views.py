@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from drf_spectacular.utils import extend_schema
@@ -11,6 +12,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from core.api.views import WaitingView
+from files.models import Upload
+from files.wire import file_assignment
 from hosts.api.authentication import HostAuthentication, IsHost
 from hosts.errors import StaleBoot
 from hosts.models import Host
@@ -18,11 +21,21 @@ from hosts.selectors import host_get
 from hosts.services import Capacity
 from jobs.hostapi.messages import boot_of, poll_of, report_of
 from jobs.hostapi.report import report_apply
-from jobs.models import Lease
+from jobs.models import Job, Lease
 from jobs.services import host_booted
 from jobs.states import LeaseState
+from sandboxes.hostapi.wire import wish_object
+from sandboxes.selectors import sandboxes_changed
+from workspaces.selectors import gone_from, gone_of
 
 DROP_LIMIT = 10_000  # far more than a host holds
+NOTHING: dict[str, Any] = {
+    "assignments": [],
+    "drop": [],
+    "sandboxes": [],
+    "drop_sandboxes": [],
+    "drop_volumes": [],
+}
 
 
 class HostView(APIView):
@@ -40,6 +53,7 @@ class BootView(HostView):
         answer = host_booted(
             _host(request).pk,
             {(lease.lease_id, lease.lease_epoch) for lease in boot.leases},
+            {(sandbox.sandbox_id, sandbox.epoch) for sandbox in boot.sandboxes},
             machine_boot_id=boot.machine_boot_id,
             agent_version=boot.agent_version,
             isolation=boot.isolation,
@@ -53,6 +67,9 @@ class BootView(HostView):
                 "lease_s": settings.HOST_LEASE_S,
                 "assignments": [assignment(lease) for lease in answer.leases],
                 "drop": answer.drop,
+                "sandboxes": [wish_object(sandbox) for sandbox in answer.sandboxes],
+                "drop_sandboxes": answer.drop_sandboxes,
+                "drop_volumes": list(gone_of(boot.volumes)),
             }
         )
 
@@ -87,14 +104,24 @@ def _changes(host: Host, boot_epoch: int, after: int) -> dict[str, Any]:
     if fresh.boot_epoch != boot_epoch:
         raise StaleBoot
     if fresh.revision <= after:
-        return {"revision": fresh.revision, "assignments": [], "drop": []}
+        return NOTHING | {"revision": fresh.revision}
     changed = Lease.objects.filter(host_id=host.pk, revision__gt=after)
     live = changed.exclude(state=LeaseState.ENDED).select_related("job").order_by("pk")
     ended = changed.filter(state=LeaseState.ENDED).order_by("-revision").values_list("pk", flat=True)
-    return {
+    answer = {
         "revision": fresh.revision,
         "assignments": [assignment(lease) for lease in live],
         "drop": list(ended[:DROP_LIMIT]),
+    }
+    return NOTHING | answer | (_sandboxes(host, after) if fresh.sandbox_revision > after else {})
+
+
+def _sandboxes(host: Host, after: int) -> dict[str, Any]:
+    live, ended = sandboxes_changed(host.pk, after)
+    return {
+        "sandboxes": [wish_object(sandbox) for sandbox in live],
+        "drop_sandboxes": ended,
+        "drop_volumes": gone_from(host.pk),
     }
 
 
@@ -119,7 +146,17 @@ def assignment(lease: Lease) -> dict[str, Any]:
         "timeout_s": job.timeout_s,
         "log_offset": lease.log_offset,
         "assigned_at": int(lease.created_at.timestamp() * 1000),
+        "in_sandbox": lease.in_sandbox_id is not None,
+        "files": [file_assignment(_upload(job, file)) for file in job.files],
     }
+
+
+def _upload(job: Job, file: dict[str, Any]) -> Upload:
+    """An upload as it was at the submit: a job waits no longer for having files."""
+    return Upload(
+        pk=UUID(file["id"]), owner_id=job.owner_id, name=file["name"], sha256=file["sha256"],
+        size_bytes=file["bytes"],
+    )  # fmt: skip
 
 
 def _host(request: Request) -> Host:

@@ -1,6 +1,7 @@
 """Every write to jobs, leases, events and output."""
 
 from jobs.services.fleet import BootAnswer, host_booted, sweep
+from jobs.services.held import STOPPED_EXIT_CODE, job_saved, sandbox_over, sandbox_up
 from jobs.services.leases import (
     End,
     Outcome,
@@ -11,22 +12,30 @@ from jobs.services.leases import (
 )
 from jobs.services.retention import logs_expire
 from jobs.services.schedule import schedule_waiting
-from jobs.services.submit import JobSpec, job_stop, job_submit, job_update
+from jobs.services.spec import DEFAULT_IMAGE, JobSpec
+from jobs.services.submit import job_stop, job_submit, job_update
+from jobs.services.sync import job_sync
 
 __all__ = [
+    "DEFAULT_IMAGE",
+    "STOPPED_EXIT_CODE",
     "BootAnswer",
     "End",
     "JobSpec",
     "Outcome",
     "host_booted",
+    "job_saved",
     "job_stop",
     "job_submit",
+    "job_sync",
     "job_update",
     "lease_end",
     "lease_finish",
     "lease_start",
     "log_append",
     "logs_expire",
+    "sandbox_over",
+    "sandbox_up",
     "schedule_waiting",
     "sweep",
 ]

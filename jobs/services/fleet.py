@@ -10,15 +10,20 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from hosts.models import Host
 from hosts.selectors import hosts_silent
-from hosts.services import Capacity, host_boot, host_offline, host_revision_next
+from hosts.services import Boot, Capacity, host_boot, host_offline, host_sandbox_revision_next
 from jobs.models import FleetWatch, Lease
+from jobs.services.held import sandbox_over
 from jobs.services.leases import End, Outcome, lease_end
 from jobs.services.schedule import schedule_waiting
 from jobs.states import LeaseState
+from sandboxes.models import Sandbox
+from sandboxes.selectors import sandboxes_live
+from sandboxes.states import SandboxEnd, SandboxPhase
 
 logger = logging.getLogger(__name__)
 
@@ -41,23 +46,28 @@ class BootAnswer:
     revision: int
     leases: list[Lease]
     drop: list[int]
+    sandboxes: list[Sandbox]
+    drop_sandboxes: list[str]
 
 
 def host_booted(
     host_id: UUID,
     reported: Collection[tuple[int, int]],
+    sandboxes: Collection[tuple[str, int]] = (),
     *,
     machine_boot_id: str,
     agent_version: str,
     isolation: str,
     capacity: Capacity,
 ) -> BootAnswer:
-    """A new life of an agent: compare the (lease id, epoch) pairs it reports with the live leases."""
+    """A new life of an agent: compare the (id, epoch) pairs that it reports with its live leases and
+    sandboxes. A lost sandbox takes its leases with it, so sandboxes come first."""
     with transaction.atomic():
         boot = host_boot(
             host_id, machine_boot_id=machine_boot_id, agent_version=agent_version, isolation=isolation,
             capacity=capacity,
         )  # fmt: skip
+        held = _sandboxes_kept(host_id, boot, sandboxes)
         kept = []
         for lease in leases_live(host_id):
             is_unstarted = lease.state == LeaseState.OFFERED and not boot.is_machine_rebooted
@@ -67,8 +77,21 @@ def host_booted(
                 lease_end(lease, End(Outcome.LOST, message=HOST_REBOOTED))
         known = {(lease.pk, lease.epoch) for lease in kept}
         drop = [lease_id for lease_id, epoch in reported if (lease_id, epoch) not in known]
+        alive = {(sandbox.pk, sandbox.epoch) for sandbox in held}
+        drop_sandboxes = [sandbox_id for sandbox_id, epoch in sandboxes if (sandbox_id, epoch) not in alive]
     schedule_waiting(explain=True)
-    return BootAnswer(boot.epoch, boot.revision, kept, drop)
+    return BootAnswer(boot.epoch, boot.revision, kept, drop, held, drop_sandboxes)
+
+
+def _sandboxes_kept(host_id: UUID, boot: Boot, reported: Collection[tuple[str, int]]) -> list[Sandbox]:
+    kept = []
+    for sandbox in sandboxes_live(host_id):
+        is_unstarted = sandbox.state == SandboxPhase.OFFERED and not boot.is_machine_rebooted
+        if (sandbox.pk, sandbox.epoch) in reported or is_unstarted:
+            kept.append(sandbox)
+        else:
+            sandbox_over(sandbox, SandboxEnd.LOST, HOST_REBOOTED)
+    return kept
 
 
 def leases_live(host_id: UUID) -> list[Lease]:
@@ -120,8 +143,10 @@ def _give_up(silent_since: datetime) -> list[str]:
 
 
 def _end_removed() -> None:
-    live = Lease.objects.exclude(state=LeaseState.ENDED)
-    for host in Host.objects.filter(revoked_at__isnull=False, pk__in=live.values("host_id")):
+    leases = Lease.objects.exclude(state=LeaseState.ENDED).values("host_id")
+    sandboxes = Sandbox.objects.exclude(state=SandboxPhase.ENDED).filter(host__isnull=False).values("host_id")
+    removed = Host.objects.filter(revoked_at__isnull=False)
+    for host in removed.filter(Q(pk__in=leases) | Q(pk__in=sandboxes)):
         _lose(host, HOST_REVOKED, silent_since=None)
 
 
@@ -130,7 +155,9 @@ def _lose(host: Host, message: str, *, silent_since: datetime | None) -> bool:
     with transaction.atomic():
         if silent_since is not None and not host_offline(host.pk, silent_since=silent_since):
             return False
-        revision = host_revision_next(host.pk)  # a host that comes back learns what to drop
+        revision = host_sandbox_revision_next(host.pk)  # a host that comes back learns what to drop
+        for sandbox in sandboxes_live(host.pk):
+            sandbox_over(sandbox, SandboxEnd.LOST, message, revision=revision)
         for lease in leases_live(host.pk):
             lease_end(lease, End(Outcome.LOST, message=message))
             Lease.objects.filter(pk=lease.pk).update(revision=revision)

@@ -21,6 +21,8 @@ from jobs.logs import Record, compress
 from jobs.models import Job, Lease, LogChunk
 from jobs.services.transition import ImpossibleMove, change, transition, wake_on_commit
 from jobs.states import JobStatus, LeaseState, Reason, SandboxState, Stream
+from sandboxes.services import sandbox_wish_end
+from sandboxes.states import SandboxPhase
 
 # Attempts that failed before the script started are repeated this often without `retries`: the
 # failure was ours, and nothing of the user's ran.
@@ -48,8 +50,11 @@ class End:
     message: str = ""
     duration_ms: int | None = None
     at: datetime | None = None
+    is_final: bool = False  # another attempt would end the same
 
 
+# A kept sandbox that comes up, or is up, when a script of its ends.
+STAYING = frozenset({SandboxPhase.OFFERED, SandboxPhase.RUNNING})
 STATUS_OF: dict[Outcome, JobStatus] = {
     outcome: JobStatus.COMPLETED if outcome in {Outcome.EXITED, Outcome.STOPPED} else JobStatus.ERROR
     for outcome in Outcome
@@ -119,6 +124,9 @@ def lease_finish(lease: Lease, end: End, *, log_bytes: int, dropped_bytes: int) 
     if log_bytes != job.log_bytes:
         raise WrongOffset(job.log_bytes)
     lease_end(lease, end, outcome=end.outcome, dropped_bytes=dropped_bytes)
+    sandbox = lease.in_sandbox
+    if sandbox is not None and not sandbox.is_kept and sandbox_wish_end(sandbox):
+        wake_on_commit(f"host.{lease.host_id}")
 
 
 def lease_end(lease: Lease, end: End, *, outcome: str = "", dropped_bytes: int = 0) -> None:
@@ -132,19 +140,28 @@ def lease_end(lease: Lease, end: End, *, outcome: str = "", dropped_bytes: int =
     if not live.update(state=LeaseState.ENDED, outcome=outcome, ended_at=timezone.now()):
         raise StaleLease
     lease.state, lease.outcome = LeaseState.ENDED, outcome
-    host_give_room(lease.host_id, lease.memory_mb)  # after the guard above, so once
+    if lease.in_sandbox_id is None:
+        host_give_room(lease.host_id, lease.memory_mb)  # after the guard above, so once
     dropped = job.dropped_bytes + dropped_bytes
     if _may_run_again(job, end, was_started=was_started):
         moved = _run_again(job, end, dropped)
     else:
-        moved = _close(job, end, dropped)
+        moved = _close(job, end, dropped, _sandbox_after(lease))
     if not moved:
         raise ImpossibleMove(f"job {job.pk} is not the one that lease {lease.pk} was read with")
 
 
+def _sandbox_after(lease: Lease) -> SandboxState:
+    """What the job has when the lease is over."""
+    sandbox = lease.in_sandbox
+    stays = sandbox is not None and sandbox.is_kept and sandbox.state in STAYING
+    return SandboxState.RUNNING if stays else SandboxState.NONE
+
+
 def _may_run_again(job: Job, end: End, *, was_started: bool) -> bool:
     """Errors are retried, a script's own exit code is not: the script came to its end."""
-    if STATUS_OF[end.outcome] is not JobStatus.ERROR or job.stop_requested_at is not None:
+    is_error = STATUS_OF[end.outcome] is JobStatus.ERROR and not end.is_final
+    if not is_error or job.stop_requested_at is not None:
         return False
     return job.attempt <= job.retries + (0 if was_started else FREE_ATTEMPTS)
 
@@ -161,11 +178,11 @@ def _run_again(job: Job, end: End, dropped: int) -> bool:
     return transition(job, JobStatus.ACCEPTED, event="retrying", detail=detail, **changes)
 
 
-def _close(job: Job, end: End, dropped: int) -> bool:
+def _close(job: Job, end: End, dropped: int, sandbox: SandboxState) -> bool:
     reason = REASON_OF[end.outcome]
     return transition(
         job, STATUS_OF[end.outcome], event="finished", detail=_detail(job, end),
-        reason=reason or "", message=end.message[:500], exit_code=end.exit_code, sandbox=SandboxState.NONE,
+        reason=reason or "", message=end.message[:500], exit_code=end.exit_code, sandbox=sandbox,
         finished_at=_sane(end.at, job), script_duration_ms=end.duration_ms, dropped_bytes=dropped,
     )  # fmt: skip
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
-import string
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Iterator
+from datetime import timedelta
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -15,9 +12,10 @@ from django.utils import timezone
 
 from core.prepared import Prepared
 from hosts.models import Host
-from hosts.services import host_revision_next, host_take_room
-from jobs.models import Job, JobEvent, Lease
-from jobs.services.transition import change, wake_on_commit
+from jobs.models import Job, Lease
+from jobs.services import held
+from jobs.services.room import assigned, could_fit, has_room, hosts_known, offer, open_ones, place, waits
+from jobs.services.transition import Lost, change
 from jobs.states import JobStatus, LeaseState, Reason
 
 # A job that found no room for this long stops younger ones from passing it, so that a stream of small
@@ -25,16 +23,6 @@ from jobs.states import JobStatus, LeaseState, Reason
 PASS_OVER_LIMIT_S = 60
 QUEUE_LIMIT = 50  # jobs of one owner looked at in one pass
 EXPLAIN_LIMIT = 1000  # waiting jobs looked at in one pass, the oldest
-SANDBOX_ID_ALPHABET = string.ascii_lowercase + string.digits
-
-NO_HOST = "No host is online. The job starts as soon as one is."
-ALL_DRAINING = "Every host is draining. The job starts as soon as one takes work again."
-ALL_FULL = "Every host is full. The job starts as soon as there is room."
-TOO_LARGE_NOW = "No host that is online is large enough. The job starts as soon as one is."
-
-
-class _Lost(Exception):
-    """Somebody else moved the job while we took room for it; the room goes back by rollback."""
 
 
 def waiting() -> QuerySet[Job]:
@@ -43,87 +31,15 @@ def waiting() -> QuerySet[Job]:
 
 
 _WAITING = Prepared(lambda: waiting().only("pk")[:1])
-_HOSTS_KNOWN = Prepared(lambda: Host.objects.filter(revoked_at__isnull=True, boot_epoch__gt=0))
+# A job that waits for its workspace, or for the one host where that is, is in nobody's way.
+_WAITING_FOR_ROOM = Prepared(
+    lambda: waiting().filter(Q(in_sandbox__isnull=True) | Q(reason=Reason.NO_CAPACITY)).only("pk")[:1]
+)
 
 
 def is_waited() -> bool:
-    """Whether any job is without a host."""
-    return _WAITING.first() is not None
-
-
-def hosts_known() -> list[Host]:
-    """Hosts that have booted and may come back, read once for a submit or a pass: one plain query
-    and a choice in Python cost less than a query that chooses."""
-    return _HOSTS_KNOWN.all()
-
-
-def open_ones(hosts: Iterable[Host]) -> list[Host]:
-    """Those that take work now, perhaps full."""
-    return [host for host in hosts if host.is_online and not (host.is_draining or host.is_agent_draining)]
-
-
-def place(job: Job, hosts: Iterable[Host]) -> Host | None:
-    """Take room for `job` on the least loaded of `hosts` that has it. What was read of them is only
-    a guess by now: `host_take_room` decides."""
-    for host in sorted(open_ones(hosts), key=_load):
-        if _could_fit(job, host) and _has_room(host) and host_take_room(host.pk, job.memory_mb):
-            return host
-    return None
-
-
-def _load(host: Host) -> float:
-    return host.used_sandboxes / max(host.capacity_sandboxes, 1)
-
-
-def _has_room(host: Host) -> bool:
-    return host.used_sandboxes < host.capacity_sandboxes
-
-
-def _could_fit(job: Job, host: Host) -> bool:
-    """Whether the host is large enough when it is empty."""
-    return job.memory_mb <= host.capacity_memory_mb and job.vcpus <= host.capacity_vcpus
-
-
-def offer(job: Job, host: Host) -> JobEvent:
-    """Give the placed job's present attempt to `host`, and wake it. The event is for the caller to store."""
-    Lease.objects.create(
-        job_id=job.pk,
-        host=host,
-        epoch=job.attempt,
-        sandbox_id="".join(secrets.choice(SANDBOX_ID_ALPHABET) for _ in range(16)),
-        revision=host_revision_next(host.pk),
-        log_offset=job.log_bytes,
-        memory_mb=job.memory_mb,
-    )
-    detail = {"host": host.name, "attempt": job.attempt}
-    wake_on_commit(f"host.{host.pk}")
-    return JobEvent(job_id=job.pk, kind="assigned", detail=detail)
-
-
-def assigned(job: Job, now: datetime) -> dict[str, Any]:
-    """What changes about a job that gets a host."""
-    since = job.created_at
-    if job.attempt:
-        former = Lease.objects.filter(job_id=job.pk, epoch=job.attempt)
-        since = former.values_list("ended_at", flat=True).first() or since
-    return {
-        "attempt": job.attempt + 1,
-        "assigned_at": now,
-        "reason": "",
-        "message": "",
-        "timings": {"queued": max(0, round((now - since) / timedelta(milliseconds=1)))},
-    }
-
-
-def waits(job: Job, hosts: Iterable[Host]) -> dict[str, Any]:
-    """Why a job goes on waiting: the reason, and the same in a sentence."""
-    online = [host for host in hosts if host.is_online]
-    if not online:
-        return {"reason": Reason.NO_HOST, "message": NO_HOST}
-    if not open_ones(online):
-        return {"reason": Reason.NO_HOST, "message": ALL_DRAINING}
-    is_full = any(_could_fit(job, host) for host in open_ones(online))
-    return {"reason": Reason.NO_CAPACITY, "message": ALL_FULL if is_full else TOO_LARGE_NOW}
+    """Whether any job is without a host because there is no room for it."""
+    return _WAITING_FOR_ROOM.first() is not None
 
 
 def schedule_waiting(*, explain: bool = False) -> int:
@@ -133,16 +49,18 @@ def schedule_waiting(*, explain: bool = False) -> int:
     that saw no waiting job, at least one sees the other. `explain` rewrites the reasons of those that
     go on waiting; it is for when hosts came, went or changed.
     """
-    if not is_waited():
+    if _WAITING.first() is None:
         return 0
     hosts = hosts_known()
     count = 0
     for job in _fair_order():
-        if not any(_has_room(host) for host in open_ones(hosts)):
-            break
-        if _assign(job, hosts):
+        if job.in_sandbox_id is not None:  # it may wait for other things than room: nobody waits for it
+            count += held.assign(job, hosts)
+        elif not any(has_room(host) for host in open_ones(hosts)):
+            continue
+        elif _assign(job, hosts):
             count += 1
-        elif _is_overdue(job) and any(_could_fit(job, host) for host in open_ones(hosts)):
+        elif _is_overdue(job) and any(could_fit(job, host) for host in open_ones(hosts)):
             break
     if explain:
         _explain(hosts)
@@ -176,9 +94,9 @@ def _assign(job: Job, hosts: list[Host]) -> bool:
                 return False
             changes = assigned(job, timezone.now())
             if not change(job, event=None, guard=Q(assigned_at__isnull=True), **changes):
-                raise _Lost
+                raise Lost
             offer(job, host).save()
-    except _Lost:
+    except Lost:
         return False
     host.used_sandboxes += 1  # for the rest of the pass
     return True
@@ -187,7 +105,7 @@ def _assign(job: Job, hosts: list[Host]) -> bool:
 def _explain(hosts: list[Host]) -> None:
     """Tell those who wait why, where the reason is another one now."""
     for job in waiting().defer("script", "environment").order_by("created_at")[:EXPLAIN_LIMIT]:
-        changes = waits(job, hosts)
+        changes = waits(job, hosts) if job.in_sandbox_id is None else held.waits(job, hosts)
         if job.message != changes["message"]:
             with transaction.atomic():
                 change(job, event=None, guard=Q(assigned_at__isnull=True), **changes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import Q
@@ -11,35 +10,19 @@ from django.utils import timezone
 
 from accounts.models import ApiToken, User
 from core.errors import Unavailable
-from hosts.models import Host
 from hosts.services import host_revision_next
-from jobs.errors import NeverFits
 from jobs.models import Job, JobEvent, Lease
-from jobs.services import schedule
+from jobs.services import room, schedule
+from jobs.services.held import STOPPED_EXIT_CODE, sandbox_over
+from jobs.services.spec import JobSpec, job_make
+from jobs.services.submit_held import job_submit_held
 from jobs.services.transition import announce, change, transition, wake_on_commit
-from jobs.states import JOB_FINAL, JobStatus, LeaseState, Reason
+from jobs.states import JOB_FINAL, JobStatus, LeaseState, Reason, SandboxState
+from sandboxes.models import Sandbox
+from sandboxes.services import sandbox_lock, sandbox_wish_end
+from sandboxes.states import SandboxEnd, SandboxPhase
 
-STOPPED_EXIT_CODE = 143  # 128 + SIGTERM, also where no process existed yet
 STOP_TRIES = 5  # a stop starts over when the job got, lost or changed its host meanwhile
-
-
-@dataclass(frozen=True, slots=True)
-class JobSpec:
-    """What a user asked for, already validated. `vcpus` and `memory_mb` may be left to us."""
-
-    script: str
-    name: str = ""
-    environment: dict[str, str] | None = None
-    image: str = "standard"
-    vcpus: int | None = None
-    memory_mb: int | None = None
-    disk_gb: int = 2
-    timeout_s: int | None = None
-    retries: int = 0
-
-
-DEFAULT_VCPUS = 2
-DEFAULT_MEMORY_MB = 1024
 
 
 class _Raced(Exception):
@@ -49,26 +32,23 @@ class _Raced(Exception):
 def job_submit(owner: User, token: ApiToken | None, spec: JobSpec) -> Job:
     """Create a job and, if there is room, give it a host in the same transaction.
 
-    Raises NeverFits where hosts are known and none could ever hold it.
+    Raises NeverFits where hosts are known and none could ever hold it, and what `job_submit_held` raises.
     """
+    if spec.is_held:
+        return job_submit_held(owner, token, spec)
     now = timezone.now()
-    hosts = schedule.hosts_known()
-    vcpus, memory_mb = _size(spec, hosts)
-    job = Job(
-        owner=owner, token=token, script=spec.script, name=spec.name, environment=spec.environment or {},
-        image=spec.image, vcpus=vcpus, memory_mb=memory_mb, disk_gb=spec.disk_gb, timeout_s=spec.timeout_s,
-        retries=spec.retries, created_at=now, changed_at=now, revision=1,
-    )  # fmt: skip
+    hosts = room.hosts_known()
+    job = job_make(owner, token, spec, hosts, created_at=now, changed_at=now)
     events = [JobEvent(job_id=job.pk, at=now, kind="submitted")]
     with transaction.atomic(savepoint=False):
         # Whoever waits was first: a new job does not pass them, it joins them.
-        host = None if schedule.is_waited() else schedule.place(job, hosts)
-        changes = schedule.assigned(job, now) if host else schedule.waits(job, hosts)
+        host = None if schedule.is_waited() else room.place(job, hosts)
+        changes = room.assigned(job, now) if host else room.waits(job, hosts)
         for name, value in changes.items():
             setattr(job, name, value)
         job.save(force_insert=True)
         if host:
-            events.append(schedule.offer(job, host))
+            events.append(room.offer(job, host))
         else:
             transaction.on_commit(schedule.schedule_waiting)
         JobEvent.objects.bulk_create(events)
@@ -76,36 +56,18 @@ def job_submit(owner: User, token: ApiToken | None, spec: JobSpec) -> Job:
     return job
 
 
-def _size(spec: JobSpec, hosts: list[Host]) -> tuple[int, int]:
-    """The vcpus and memory of the job; defaults shrink to the largest host, explicit wishes do not."""
-    sizes = [(host.capacity_vcpus, host.capacity_memory_mb) for host in hosts]
-    if not sizes:
-        return spec.vcpus or DEFAULT_VCPUS, spec.memory_mb or DEFAULT_MEMORY_MB
-    most_vcpus, most_memory_mb = (max(column) for column in zip(*sizes, strict=True))
-    vcpus = spec.vcpus or min(DEFAULT_VCPUS, most_vcpus)
-    memory_mb = spec.memory_mb or min(DEFAULT_MEMORY_MB, most_memory_mb)
-    if any(vcpus <= most_v and memory_mb <= most_m for most_v, most_m in sizes):
-        return vcpus, memory_mb
-    raise _never_fits(vcpus, memory_mb, most_vcpus, most_memory_mb)
-
-
-def _never_fits(vcpus: int, memory_mb: int, most_vcpus: int, most_memory_mb: int) -> NeverFits:
-    fields = {}
-    if vcpus > most_vcpus:
-        fields["vcpus"] = f"At most {most_vcpus}: the largest host has no more."
-    if memory_mb > most_memory_mb:
-        fields["memory_mb"] = f"At most {most_memory_mb}: the largest host has no more."
-    words = " ".join(f"{name}: {text}" for name, text in fields.items())
-    return NeverFits(words or "No host has that many vcpus and that much memory together.", fields=fields)
-
-
 def job_stop(job: Job) -> Job:
-    """Ask for the end of a job. Idempotent; a job that has no host ends at once."""
+    """Ask for the end of a job, and of the sandbox that it has. Idempotent; a job that has no host ends
+    at once."""
     for _ in range(STOP_TRIES):
-        if job.status in JOB_FINAL or job.stop_requested_at is not None:
+        is_final = job.status in JOB_FINAL
+        if job.sandbox == SandboxState.NONE if is_final else job.stop_requested_at is not None:
             return job
         with contextlib.suppress(_Raced), transaction.atomic():
-            if _stop_leased(job) or _stop_waiting(job):
+            # Locks the host's row, before the job's.
+            sandbox = sandbox_lock(job.in_sandbox_id) if job.in_sandbox_id else None
+            if is_final or _stop_leased(job) or _stop_waiting(job, sandbox):
+                _stop_sandbox(job, sandbox)
                 return job
         job.refresh_from_db()
     raise Unavailable("The job is changing hosts; the stop could not be recorded.")
@@ -125,16 +87,29 @@ def _stop_leased(job: Job) -> bool:
     return True
 
 
-def _stop_waiting(job: Job) -> bool:
+def _stop_waiting(job: Job, sandbox: Sandbox | None) -> bool:
     if job.status != JobStatus.ACCEPTED:
         return False
     now = timezone.now()
-    return transition(
+    is_stopped = transition(
         job, JobStatus.COMPLETED, event="finished",
         detail={"reason": Reason.STOPPED, "exit_code": STOPPED_EXIT_CODE},
         guard=Q(assigned_at__isnull=True), reason=Reason.STOPPED, message="", exit_code=STOPPED_EXIT_CODE,
         stop_requested_at=now, finished_at=now,
     )  # fmt: skip
+    if is_stopped and sandbox is not None and sandbox.state == SandboxPhase.WAITING:
+        sandbox_over(sandbox, SandboxEnd.STOPPED)
+    return is_stopped
+
+
+def _stop_sandbox(job: Job, sandbox: Sandbox | None) -> None:
+    """The sandbox ends too, and with it the script of another job that is in it now."""
+    if sandbox is None or not sandbox_wish_end(sandbox):
+        return
+    wake_on_commit(f"host.{sandbox.host_id}")
+    others = Job.objects.filter(in_sandbox=sandbox, stop_requested_at__isnull=True)
+    for other in others.exclude(pk=job.pk).exclude(status__in=JOB_FINAL):
+        _stop_leased(other)
 
 
 def job_update(job: Job, *, name: str) -> Job:

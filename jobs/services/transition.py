@@ -24,6 +24,10 @@ class ImpossibleMove(Exception):
     """Our own mistake: a move that `JOB_TRANSITIONS` does not have."""
 
 
+class Lost(Exception):
+    """Somebody else moved the job after it was read: undo, so that room that was taken for it goes back."""
+
+
 def transition(
     job: Job,
     to: JobStatus,

@@ -21,8 +21,12 @@ from hostagent.client import Client
 from hostagent.config import Config, load
 from hostagent.drivers.oci import OciDriver
 from hostagent.drivers.shim import Engine
+from hostagent.holdings import HeldRecord, Holdings
 from hostagent.journal import Journal, Record
 from hostagent.logs import tailer
+from hostagent.shelf import Shelf
+from hostagent.volumes.objects import SignedObjects
+from hostagent.volumes.volume import Volume
 from tests.agent.drivers import ScriptDriver
 
 tailer.CHECKPOINT_STEP_BYTES = 64 * 1024  # so that small outputs have checkpoints
@@ -43,6 +47,16 @@ class Death:
         async def dying(*arguments: Any, **keywords: Any) -> Any:
             self.at(f"before {name}")
             answer = await call(*arguments, **keywords)
+            self.at(f"after {name}")
+            return answer
+
+        return dying
+
+    def between(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(call)
+        def dying(*arguments: Any, **keywords: Any) -> Any:
+            self.at(f"before {name}")
+            answer = call(*arguments, **keywords)
             self.at(f"after {name}")
             return answer
 
@@ -84,6 +98,34 @@ def arm(death: Death, driver: ScriptDriver | OciDriver) -> None:
     Client.report = dying_report  # type: ignore[method-assign]
 
 
+def arm_keeping(death: Death, driver: OciDriver) -> None:
+    """Points in the life of a held sandbox and its volume. Commits say for what: `before commit sync`."""
+    for name in ("create", "start", "wait", "destroy"):
+        setattr(driver.runs, name, death.around(f"run {name}", getattr(driver.runs, name)))
+    write, forget, commit = Holdings.write, Holdings.forget, Client.commit
+
+    def dying_write(self: Holdings, record: HeldRecord) -> None:
+        death.at(f"before held {record.phase}")
+        write(self, record)
+        death.at(f"after held {record.phase}")
+
+    def dying_forget(self: Holdings, sandbox_id: str) -> None:
+        death.at("before held forget")
+        forget(self, sandbox_id)
+        death.at("after held forget")
+
+    async def dying_commit(self: Client, version: wire.VersionRequest) -> wire.Receipt:
+        death.at(f"before commit {version.reason}")
+        receipt = await commit(self, version)
+        death.at(f"after commit {version.reason}")
+        return receipt
+
+    Holdings.write, Holdings.forget, Client.commit = dying_write, dying_forget, dying_commit  # type: ignore[method-assign]
+    SignedObjects.put = death.around("put", SignedObjects.put)  # type: ignore[method-assign]
+    for owner, name in ((Volume, "make_live"), (Volume, "take"), (Volume, "keep"), (Shelf, "note")):
+        setattr(owner, name, death.between(name, getattr(owner, name)))
+
+
 def arm_runtime(death: Death) -> None:
     """Points between `driver.start`'s own note and the script's start."""
     open_gate = Engine.open_gate
@@ -103,8 +145,10 @@ def main() -> int:
     death = Death(sys.argv[2] if len(sys.argv) > 2 else "")
     if "MAGS_AGENT_INSTANCE" in os.environ:  # real sandboxes, with the test's settings
         config = load(state_dir=state_dir)
-        driver: ScriptDriver | OciDriver = OciDriver(config)
+        real = OciDriver(config)
         arm_runtime(death)
+        arm_keeping(death, real)
+        driver: ScriptDriver | OciDriver = real
     else:
         config = Config(state_dir=state_dir, sandboxes=4, stop_grace_ms=300, log_head_bytes=512 * 1024)
         driver = ScriptDriver(state_dir / "sandboxes")

@@ -53,12 +53,13 @@ class Agent:
         return self.config.state_dir / "leases"
 
     async def until_clean(self) -> None:
-        """Nothing of any lease is left: no journal entry, no sandbox."""
+        """Nothing of any lease or held sandbox is left: no journal entry, no sandbox."""
+        places = (self.journal, self.config.state_dir / "held", self.driver.root)
         for _ in range(400):
-            if not list(self.journal.iterdir()) and not list(self.driver.root.iterdir()):
+            if not any(list(place.iterdir()) for place in places):
                 return
             await asyncio.sleep(0.025)  # polls for what nobody tells of
-        raise AssertionError([*self.journal.iterdir(), *self.driver.root.iterdir()])
+        raise AssertionError([list(place.iterdir()) for place in places])
 
 
 @pytest_asyncio.fixture

@@ -22,6 +22,16 @@ from hostagent.linux import notify
 RUNTIME = Path(__file__).parent / "conmon" / "runtime.sh"
 
 
+class NoRuns:
+    """Runs of a driver whose sandboxes hold none: there is nothing to end."""
+
+    async def kill(self, key: str) -> None:
+        pass
+
+    async def destroy(self, key: str) -> None:
+        pass
+
+
 class ScriptDriver:
     """Keeps everything of a sandbox below `root/<id>/`, as the real driver does."""
 
@@ -29,6 +39,7 @@ class ScriptDriver:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.runs = NoRuns()
         self.created: list[str] = []  # by this life of the driver
         self.edit_exit: Callable[[Exit], Exit] = lambda end: end
 

@@ -16,6 +16,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.agent.fake_sandboxes import FakeSandbox, FakeSandboxes, FakeWorkspace
+
 KEY = "magshost_0123456789abcdef"
 TOKEN = "enrol-me"
 LEASE_COUNTER = itertools.count(1)
@@ -59,6 +61,8 @@ class FakeControlPlane:
     def __init__(self) -> None:
         self.leases: dict[int, FakeLease] = {}
         self.violations: list[str] = []
+        self.held = FakeSandboxes(self.violations)
+        self.deleted: list[str] = []  # workspaces
         self.boot_epoch = 0
         self.boots: list[dict[str, Any]] = []
         self.beats: list[dict[str, Any]] = []
@@ -88,6 +92,8 @@ class FakeControlPlane:
         app.router.add_get("/api/host/v1/poll", self._poll)
         app.router.add_post("/api/host/v1/heartbeat", self._heartbeat)
         app.router.add_post("/api/host/v1/report", self._report)
+        app.router.add_post("/api/host/v1/objects", self._objects)
+        app.router.add_post("/api/host/v1/versions", self._versions)
         self._runner = web.AppRunner(app, shutdown_timeout=0.01, access_log=None)
         await self._runner.setup()
         listener = socket.socket()
@@ -142,6 +148,44 @@ class FakeControlPlane:
         lease.state = "ended"
         await self._touch(lease)
 
+    async def hold(self, workspace: FakeWorkspace | None = None, **overrides: Any) -> FakeSandbox:
+        """A held sandbox; without a workspace, one with a scratch volume."""
+        return await self.wish(self.held.make(workspace, **overrides))
+
+    async def wish(self, sandbox: FakeSandbox, **changes: Any) -> FakeSandbox:
+        self._revision += 1
+        sandbox.wish |= {**changes, "revision": self._revision}
+        await self._tell()
+        return sandbox
+
+    async def run(self, sandbox: FakeSandbox, script: str, /, **overrides: Any) -> FakeLease:
+        """A script in a held sandbox."""
+        return await self.submit(script, sandbox_id=sandbox.id, in_sandbox=True, **overrides)
+
+    async def give_away(self, sandbox: FakeSandbox) -> None:
+        """The server ends the sandbox and its runs by itself, as it does when a host is silent for long."""
+        sandbox.state = "ended"
+        for lease in self.leases.values():
+            if lease.assignment.get("in_sandbox") and lease.sandbox_id == sandbox.id:
+                await self.end(lease)
+        await self.wish(sandbox)
+
+    async def delete_workspace(self, workspace: FakeWorkspace) -> None:
+        self._revision += 1
+        self.deleted.append(workspace.id)
+        await self._tell()
+
+    async def ended(self, sandbox: FakeSandbox, timeout_s: float = 60) -> dict[str, Any]:
+        await self.wait(lambda: sandbox.ended is not None, timeout_s)
+        assert sandbox.ended is not None
+        return sandbox.ended
+
+    async def synced(self, sandbox: FakeSandbox) -> None:
+        """Ask for a sync and wait for its answer."""
+        number = sandbox.wish["sync"] + 1
+        await self.wish(sandbox, sync=number)
+        await self.wait(lambda: sandbox.synced >= number)
+
     async def wait(self, condition: Callable[[], object], timeout_s: float = 30) -> None:
         async with asyncio.timeout(timeout_s), self.changed:
             await self.changed.wait_for(condition)
@@ -178,10 +222,13 @@ class FakeControlPlane:
             if (lease.id, 1) not in reported and lease.state == "started":
                 self.violations.append(f"lease {lease.id} was started and is not reported")
         drop = [lease_id for lease_id, _ in reported if lease_id not in live]
+        drop_sandboxes = self.held.check_boot(body["sandboxes"])
         await self._tell()
         return web.json_response({
             "boot_epoch": self.boot_epoch, "revision": self._revision, "heartbeat_s": 0.2, "lease_s": 60,
             "assignments": [lease.assignment for lease in live.values()], "drop": drop,
+            "sandboxes": [sandbox.present() for sandbox in self.held.live()],
+            "drop_sandboxes": drop_sandboxes, "drop_volumes": self.deleted,
         })  # fmt: skip
 
     async def _poll(self, request: web.Request) -> web.Response:
@@ -195,10 +242,14 @@ class FakeControlPlane:
             return _stale_boot()
         told = [lease for lease in self.leases.values()
                 if self.repeats or lease.assignment["revision"] > after]  # fmt: skip
+        held = [one for one in self.held.all.values() if self.repeats or one.wish["revision"] > after]
         return web.json_response({
             "revision": self._revision,
             "assignments": [lease.assignment for lease in told if lease.state != "ended"],
             "drop": [lease.id for lease in told if lease.state == "ended"],
+            "sandboxes": [one.present() for one in held if one.state != "ended"],
+            "drop_sandboxes": [one.id for one in held if one.state == "ended"],
+            "drop_volumes": self.deleted,
         })  # fmt: skip
 
     async def _heartbeat(self, request: web.Request) -> web.Response:
@@ -225,7 +276,26 @@ class FakeControlPlane:
         await self._tell()
         return web.json_response({"results": results})
 
+    async def _objects(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        if body["boot_epoch"] != self.boot_epoch:
+            return _stale_boot()
+        answer = self.held.objects(body)
+        if answer is None:
+            return web.json_response({"error": "stale", "code": "stale_lease"}, status=409)
+        return web.json_response(answer)
+
+    async def _versions(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        if body["boot_epoch"] != self.boot_epoch:
+            return _stale_boot()
+        status, answer = self.held.commit(body)
+        await self._tell()
+        return web.json_response(answer, status=status)
+
     def _item(self, item: dict[str, Any]) -> dict[str, Any]:
+        if item["type"] in ("sandbox", "volume"):
+            return self.held.item(item, are_runs_finished=not self._live_runs(item["sandbox_id"]))
         lease = self.leases.get(item["lease_id"])
         if lease is None or item["lease_epoch"] != lease.assignment["lease_epoch"]:
             return {"status": 409, "code": "stale_lease"}
@@ -235,11 +305,17 @@ class FakeControlPlane:
         handle = {"started": self._started, "log": self._log, "finished": self._finished}[item["type"]]
         return handle(lease, item)
 
+    def _live_runs(self, sandbox_id: str) -> list[FakeLease]:
+        runs = [one for one in self.leases.values() if one.assignment.get("in_sandbox")]
+        return [one for one in runs if one.sandbox_id == sandbox_id and one.state != "ended"]
+
     def _started(self, lease: FakeLease, item: dict[str, Any]) -> dict[str, Any]:
         if lease.started is not None and lease.started["at"] != item["at"]:
             self.violations.append(f"lease {lease.id} was started twice")
         if set(item["stages"]) != {"assigned", "restored", "started"}:
             self.violations.append(f"stages are {item['stages']}")
+        if lease.assignment.get("in_sandbox") and self.held.all[lease.sandbox_id].state == "offered":
+            self.violations.append(f"lease {lease.id} was started before its sandbox")
         lease.started, lease.state = item, "started"
         return {"status": 200}
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -46,10 +47,17 @@ class AgentProcess:
         return await self.ended()
 
     async def until_clean(self) -> None:
-        """Nothing of any lease is left on disk."""
+        """Nothing of any lease or held sandbox is left on disk."""
+        await self.until(lambda: not self._left())
+
+    def _left(self) -> list[Path]:
+        names = ("leases", "sandboxes", "held")
+        directories = [self.state_dir / name for name in names]
+        return [path for directory in directories if directory.exists() for path in directory.iterdir()]
+
+    async def until(self, condition: Callable[[], object]) -> None:
         for _ in range(400):
-            left = [*(self.state_dir / "leases").iterdir(), *(self.state_dir / "sandboxes").iterdir()]
-            if not left:
+            if condition():
                 return
             await asyncio.sleep(0.025)  # polls for what nobody tells of
-        raise AssertionError(left)
+        raise AssertionError(self._left())

@@ -99,7 +99,8 @@ class TestList:
     ) -> None:
         for number in range(25):
             damage(workspace_of(owner, f"w{number}", versions=1), 1)
-        with django_assert_num_queries(4):  # session, user, count, workspaces with what they need
+        # Session, user, count, workspaces with what they need, and who uses them.
+        with django_assert_num_queries(5):
             client.get("/workspaces/")
 
     def test_empty_teaches(self, client: Client) -> None:
@@ -243,6 +244,7 @@ class TestFork:
         workspace_of(owner, "w")
         assert "The workspace has no version yet." in said(send(client, "w", "fork", name="f"), 409)
 
+    @pytest.mark.django_db(transaction=True)  # what is written after the commit is what fails
     def test_the_store_is_away(self, client: Client, owner: User, settings: Any) -> None:
         saved(owner)
         settings.S3_ENDPOINT = "http://127.0.0.1:9"

@@ -1,4 +1,4 @@
-"""The state diagrams in ARCHITECTURE.md are the ones in jobs/states.py."""
+"""The state diagrams in ARCHITECTURE.md are the tables in the code."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from jobs.states import JOB_TRANSITIONS, LEASE_TRANSITIONS
+from sandboxes.states import SANDBOX_TRANSITIONS
 
 PAGE = (Path(__file__).resolve().parents[2] / "ARCHITECTURE.md").read_text(encoding="utf-8")
 DIAGRAMS = re.findall(r"```mermaid\nstateDiagram-v2\n(.*?)```", PAGE, re.DOTALL)
@@ -28,3 +29,7 @@ def test_the_picture_of_a_jobs_states_is_the_table() -> None:
 
 def test_the_picture_of_a_leases_states_is_the_table() -> None:
     assert moves(DIAGRAMS[1]) == expected(LEASE_TRANSITIONS, "offered")
+
+
+def test_the_picture_of_a_sandboxs_states_is_the_table() -> None:
+    assert moves(DIAGRAMS[2]) == expected(SANDBOX_TRANSITIONS, "waiting")

@@ -190,3 +190,12 @@ def test_expired_files_go(client: Client, owner: User, monkeypatch: pytest.Monke
     assert [entry.key for entry in objectstore.walk(keys.files_prefix(owner.pk))] == [
         f"{keys.files_prefix(owner.pk)}{young}"
     ]
+
+
+def test_the_same_key_is_the_same_file(client: Client) -> None:
+    headers = {"Idempotency-Key": "k"}
+    one, two = (client.post(f"{API}/mags-files", **form("a"), headers=headers) for _ in range(2))
+    assert (one.status_code, one.json()) == (two.status_code, two.json())
+    assert Upload.objects.count() == 1
+    other = client.post(f"{API}/mags-files", **form("a", b"other"), headers=headers)
+    assert_error(other, 409, "idempotency_key_reused")

@@ -17,6 +17,7 @@ from hosts.services import digest_of
 from jobs.models import Job, Lease
 from jobs.services import JobSpec, job_submit
 from jobs.states import LeaseState
+from sandboxes.models import Sandbox
 
 _count = itertools.count(1)
 API = "/api/v1"
@@ -63,11 +64,18 @@ class Agent:
         response = getattr(self.client, method)(HOST_API + path, **arguments)
         return response.status_code, response.json()
 
-    def boot(self, leases: Iterable[Lease] = (), machine: str = "boot-1") -> dict[str, Any]:
+    def boot(
+        self,
+        leases: Iterable[Lease] = (),
+        machine: str = "boot-1",
+        sandboxes: Iterable[Sandbox] = (),
+        volumes: Iterable[str] = (),
+    ) -> dict[str, Any]:
+        held = [{"sandbox_id": x.pk, "epoch": x.epoch, "phase": "running"} for x in sandboxes]
         reported = [{"lease_id": x.pk, "lease_epoch": x.epoch, "phase": "running"} for x in leases]
         body = {
             "machine_boot_id": machine, "agent_version": "1", "isolation": "container",
-            "capacity": self.capacity, "leases": reported,
+            "capacity": self.capacity, "leases": reported, "sandboxes": held, "volumes": list(volumes),
         }  # fmt: skip
         status, answer = self.call("post", "/boot", body)
         assert status == 200, answer
@@ -75,13 +83,16 @@ class Agent:
         return answer
 
     def poll(self, wait: float = 0) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.poll_all(wait)["assignments"]
+        return found
+
+    def poll_all(self, wait: float = 0) -> dict[str, Any]:
         status, answer = self.call(
             "get", f"/poll?boot_epoch={self.boot_epoch}&after={self.revision}&wait={wait}"
         )
         assert status == 200, answer
         self.revision = answer["revision"]
-        found: list[dict[str, Any]] = answer["assignments"]
-        return found
+        return answer
 
     def report(self, *items: dict[str, Any]) -> list[dict[str, Any]]:
         status, answer = self.call("post", "/report", {"boot_epoch": self.boot_epoch, "items": list(items)})
@@ -122,6 +133,24 @@ def finished(lease: Lease, log_bytes: int, **fields: Any) -> dict[str, Any]:
         "duration_ms": 5, "message": "",
     }  # fmt: skip
     return _item("finished", lease, end | fields)
+
+
+def sandbox_running(sandbox: Sandbox, **fields: Any) -> dict[str, Any]:
+    stages = {"assigned": 1, "restored": 2, "started": 3}
+    return _about(sandbox, "sandbox", {"at": now_ms(), "state": "running", "stages": stages} | fields)
+
+
+def sandbox_ended(sandbox: Sandbox, reason: str = "done", **fields: Any) -> dict[str, Any]:
+    end = {"at": now_ms(), "state": "ended", "reason": reason, "message": "", "damaged": None}
+    return _about(sandbox, "sandbox", end | fields)
+
+
+def volume(sandbox: Sandbox, **fields: Any) -> dict[str, Any]:
+    return _about(sandbox, "volume", {"tree_bytes": 1, "dirty": False, "sync": 0} | fields)
+
+
+def _about(sandbox: Sandbox, kind: str, fields: dict[str, Any]) -> dict[str, Any]:
+    return {"type": kind, "sandbox_id": sandbox.pk, "epoch": sandbox.epoch} | fields
 
 
 def _item(kind: str, lease: Lease, fields: dict[str, Any]) -> dict[str, Any]:

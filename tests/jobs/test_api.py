@@ -160,16 +160,13 @@ def test_the_script_limit_is_in_bytes(client: Client, settings: Any) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"persistent": True},
-        {"workspace_id": "w"},
-        {"base_workspace_id": "b"},
-        {"file_ids": ["f"]},
         {"startup_command": "x"},
+        {"no_sleep": True},
         {"url": True},
     ],
 )
 def test_what_comes_later_is_refused_by_name(client: Client, change: dict[str, Any]) -> None:
-    status, body = submit(client, {"script": "true"} | change)
+    status, body = submit(client, {"script": "true", "persistent": True} | change)
     assert (status, body["code"], list(body["fields"])) == (400, "not_available_yet", list(change))
     assert not Job.objects.exists()
 

@@ -13,7 +13,7 @@ from hosts.models import Host
 from hosts.services import host_drain, host_revoke
 from jobs import tasks
 from jobs.models import FleetWatch, Job, LogChunk
-from jobs.services import logs_expire, schedule, schedule_waiting, sweep
+from jobs.services import logs_expire, room, schedule, schedule_waiting, sweep
 from jobs.states import LeaseState
 from tests.jobs import factories
 from tests.jobs.factories import Agent, lease_of, log, started
@@ -28,14 +28,14 @@ def fresh(job: Job) -> Job:
 class TestWaiting:
     def test_the_reason_follows_the_fleet(self) -> None:
         job = factories.job(memory_mb=2048)
-        assert (job.reason, job.message) == ("no_host", schedule.NO_HOST)
+        assert (job.reason, job.message) == ("no_host", room.NO_HOST)
         small = Agent(memory_mb=1024)
-        assert (fresh(job).reason, fresh(job).message) == ("no_capacity", schedule.TOO_LARGE_NOW)
+        assert (fresh(job).reason, fresh(job).message) == ("no_capacity", room.TOO_LARGE_NOW)
         host_drain(small.host.name, is_draining=True)
         schedule_waiting(explain=True)
-        assert (fresh(job).reason, fresh(job).message) == ("no_host", schedule.ALL_DRAINING)
+        assert (fresh(job).reason, fresh(job).message) == ("no_host", room.ALL_DRAINING)
         full = Agent(memory_mb=2048, sandboxes=0)
-        assert (fresh(job).reason, fresh(job).message) == ("no_capacity", schedule.ALL_FULL)
+        assert (fresh(job).reason, fresh(job).message) == ("no_capacity", room.ALL_FULL)
         revision = fresh(job).revision
         schedule_waiting(explain=True)
         assert fresh(job).revision == revision  # said once
@@ -85,15 +85,15 @@ class TestWaiting:
     ) -> None:
         agent = Agent(sandboxes=1)
         first = factories.job()
-        read = schedule.hosts_known
+        read = room.hosts_known
 
         def read_then_end_the_first() -> list[Host]:
             hosts = read()
-            monkeypatch.setattr(schedule, "hosts_known", read)
+            monkeypatch.setattr(room, "hosts_known", read)
             agent.run(first)
             return hosts
 
-        monkeypatch.setattr(schedule, "hosts_known", read_then_end_the_first)
+        monkeypatch.setattr(room, "hosts_known", read_then_end_the_first)
         second = factories.job()
         assert second.reason == "no_capacity"  # that is what it saw
         assert lease_of(second).host_id == agent.host.pk

@@ -37,7 +37,7 @@ def test_a_job_runs_from_submit_to_exit(redis: Any) -> None:
         "lease_id": lease.pk, "lease_epoch": 1, "revision": lease.revision, "wish": "run",
         "sandbox_id": lease.sandbox_id, "job_id": str(job.pk), "tenant": f"u{job.owner_id}", "name": "build",
         "script": "echo hi", "environment": {"A": "b"}, "image": "standard", "vcpus": 2, "memory_mb": 1024,
-        "disk_gb": 2, "timeout_s": 9, "log_offset": 0, "assigned_at": 0,
+        "disk_gb": 2, "timeout_s": 9, "log_offset": 0, "assigned_at": 0, "in_sandbox": False, "files": [],
     }  # fmt: skip
     assert room(agent) == (1, 1024)
     agent.run(job, b"hi\n", exit_code=3)

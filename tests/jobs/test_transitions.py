@@ -15,7 +15,7 @@ from hosts.models import Host
 from jobs.errors import StaleLease
 from jobs.models import Job, JobEvent, Lease
 from jobs.services import End, Outcome, job_stop, job_submit, lease_end, schedule_waiting
-from jobs.services.submit import JobSpec
+from jobs.services.spec import JobSpec
 from jobs.services.transition import ImpossibleMove, transition
 from jobs.states import (
     JOB_FINAL,

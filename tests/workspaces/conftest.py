@@ -21,9 +21,16 @@ def object_store_server() -> ObjectStoreServer:
 @pytest.fixture
 def bucket(object_store_server: ObjectStoreServer, settings: Any) -> Iterator[str]:
     """An empty bucket of this test's own, in the settings too."""
-    settings.S3_ENDPOINT = settings.S3_HOST_ENDPOINT = object_store_server.url
-    settings.S3_ACCESS_KEY, settings.S3_SECRET_KEY = ACCESS_KEY, SECRET_KEY
-    settings.S3_BUCKET = f"test-{uuid.uuid4().hex[:16]}"
+    own = {
+        "S3_ENDPOINT": object_store_server.url, "S3_HOST_ENDPOINT": object_store_server.url,
+        "S3_ACCESS_KEY": ACCESS_KEY, "S3_SECRET_KEY": SECRET_KEY, "S3_BUCKET": f"test-{uuid.uuid4().hex[:16]}",
+    }  # fmt: skip
+    for name, value in own.items():
+        setattr(settings, name, value)
     objectstore.bucket_create()
-    yield settings.S3_BUCKET
+    yield own["S3_BUCKET"]
+    for name, value in own.items():  # a test may have changed them
+        setattr(settings, name, value)
+    # The store keeps volumes for each bucket, and has no more of them after some fifty.
+    objectstore._client().delete_bucket(Bucket=own["S3_BUCKET"])
     objectstore._made.cache_clear()

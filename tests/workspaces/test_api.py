@@ -81,11 +81,11 @@ def test_a_list_costs_the_same_however_long(
 ) -> None:
     workspace_create(owner, "a", disk_gb=2)
     client.get(BASE)  # notes the token's use
-    with django_assert_num_queries(3):  # token, page, total
+    with django_assert_num_queries(4):  # token, page, total, who uses them
         client.get(BASE)
     for name in ("b", "c", "d"):
         workspace_create(owner, name, disk_gb=2)
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         client.get(BASE)
 
 
@@ -204,3 +204,17 @@ def test_the_store_is_away(client: Client, owner: User, settings: Any) -> None:
     settings.S3_ENDPOINT = "http://127.0.0.1:9"
     body = assert_error(post(client, "w/fork", {"name": "f"}), 503, "object_store_unavailable")
     assert body["retryable"]
+
+
+def test_the_same_key_restores_and_forks_once(client: Client, owner: User) -> None:
+    saved(owner, versions=2)
+    key = {"headers": {"Idempotency-Key": "k"}, "content_type": "application/json"}
+    one, two = (client.post(f"{BASE}/w/restore", {"version": 1}, **key) for _ in range(2))
+    assert (one.status_code, one.json()) == (two.status_code, two.json())
+    assert one.json()["durable_at"] is not None
+    assert Version.objects.count() == 3
+    assert_error(client.post(f"{BASE}/w/restore", {"version": 2}, **key), 409, "idempotency_key_reused")
+    key["headers"] = {"Idempotency-Key": "another"}
+    one, two = (client.post(f"{BASE}/w/fork", {"name": "f"}, **key) for _ in range(2))
+    assert (one.status_code, one.json()) == (two.status_code, two.json()) == (201, one.json())
+    assert_error(post(client, "w/fork", {"name": "f"}), 409, "workspace_name_taken")

@@ -154,7 +154,7 @@ def test_only_the_sandbox_that_holds_it_may(agent: Agent, owner: User, sandbox: 
 def test_an_older_life_of_the_agent_publishes_nothing(agent: Agent, sandbox: Sandbox) -> None:
     made = snapshot()
     upload(agent, sandbox, made)
-    agent.boot()
+    agent.boot(sandboxes=[sandbox])
     for call in (publish(agent, sandbox, made, boot_epoch=1), sign(agent, sandbox, boot_epoch=1)):
         assert (call[0], call[1]["code"]) == (409, "stale_boot")
     assert publish(agent, sandbox, made)[0] == 200

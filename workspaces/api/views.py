@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import User
+from core.api.idempotency import IDEMPOTENCY_KEY
 from core.api.pagination import PAGE_PARAMETERS, paginated
+from core.idempotency import Answer, digest_of, idempotent, key_of
 from workspaces import selectors
 from workspaces.api import examples, inputs, outputs
 from workspaces.services import version_restore, workspace_delete, workspace_fork, workspace_resize
@@ -76,16 +80,23 @@ class RestoreView(APIView):
         operation_id="workspace_restore",
         request=inputs.RestoreInput,
         responses=outputs.VersionOutput,
+        parameters=[IDEMPOTENCY_KEY],
         examples=examples.RESTORE,
     )
     def post(self, request: Request, name: str) -> Response:
         """Make an older version the newest one again, as a new version: nothing is overwritten. Not
         while a job uses the workspace."""
-        workspace = selectors.workspace_get(_actor(request), name)
+        actor = _actor(request)
+        workspace = selectors.workspace_get(actor, name)
         form = inputs.RestoreInput(data=request.data)
         form.is_valid(raise_exception=True)
-        version = version_restore(workspace, form.validated_data["version"])
-        return Response(version_object(version))
+
+        def create() -> Answer:
+            return 200, {"version": version_restore(workspace, form.validated_data["version"]).number}
+
+        _, made = idempotent(actor, key_of(request.headers), _digest(request), create)
+        # As it is now: it has become durable after that.
+        return Response(version_object(selectors.version_get(workspace, made["version"])))
 
 
 class ForkView(APIView):
@@ -93,6 +104,7 @@ class ForkView(APIView):
         operation_id="workspace_fork",
         request=inputs.ForkInput,
         responses={201: outputs.WorkspaceOutput},
+        parameters=[IDEMPOTENCY_KEY],
         examples=examples.FORK,
     )
     def post(self, request: Request, name: str) -> Response:
@@ -102,8 +114,17 @@ class ForkView(APIView):
         form = inputs.ForkInput(data=request.data)
         form.is_valid(raise_exception=True)
         wanted = form.validated_data
-        workspace_fork(actor, source, wanted["name"], number=wanted.get("version"))
-        return Response(workspace_object(selectors.workspace_get(actor, wanted["name"])), status=201)
+
+        def create() -> Answer:
+            workspace_fork(actor, source, wanted["name"], number=wanted.get("version"))
+            return 201, {}
+
+        status, _ = idempotent(actor, key_of(request.headers), _digest(request), create)
+        return Response(workspace_object(selectors.workspace_get(actor, wanted["name"])), status=status)
+
+
+def _digest(request: Request) -> str:
+    return digest_of("POST", request.path, cast("dict[str, Any]", request.data))
 
 
 def _actor(request: Request) -> User:

@@ -21,6 +21,7 @@ from workspaces.services.lifecycle import (
 )
 from workspaces.services.rebuild import Rebuilt, workspaces_rebuild
 from workspaces.services.records import record_complete, records_complete
+from workspaces.services.share import version_share
 
 __all__ = [
     "Checked",
@@ -36,6 +37,7 @@ __all__ = [
     "version_damage",
     "version_heal",
     "version_restore",
+    "version_share",
     "versions_expire",
     "versions_prune",
     "workspace_create",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from workspaces import selectors
+from workspaces import hooks, selectors
 from workspaces.errors import NotSaved, VersionDamaged, WorkspaceInUse, WorkspaceNotFound
 from workspaces.models import Version, Workspace
 from workspaces.selectors import LIVE
@@ -26,8 +27,10 @@ def version_restore(workspace: Workspace, number: int) -> Version:
     version = selectors.version_get(workspace, number)
     if not selectors.is_sound(version):
         raise VersionDamaged
-    made = record_complete(version_share(version, workspace))
-    damage_refresh(workspace)
+    with transaction.atomic():
+        made = version_share(version, workspace)
+        damage_refresh(workspace)
+        _complete_on_commit(made)
     return made
 
 
@@ -40,16 +43,23 @@ def workspace_fork(actor: User, source: Workspace, name: str, *, number: int | N
         raise VersionDamaged
     with transaction.atomic():
         fork = workspace_create(actor, name, disk_gb=source.disk_gb, image=source.image)
-        shared = version_share(version, fork)
-    record_complete(shared)
+        _complete_on_commit(version_share(version, fork))
     return fork
 
 
+def _complete_on_commit(version: Version) -> None:
+    """Not before: the record of a version that was rolled back would stand in the way of the next one of
+    its number."""
+    transaction.on_commit(partial(record_complete, version))
+
+
 def workspace_resize(workspace: Workspace, disk_gb: int) -> None:
-    """Change how much the workspace may hold. Who runs on it has to tell the host."""
-    if not Workspace.objects.filter(LIVE, pk=workspace.pk).update(disk_gb=disk_gb):
-        raise WorkspaceNotFound
+    """Change how much the workspace may hold, also while a sandbox runs on it."""
     workspace.disk_gb = disk_gb
+    with transaction.atomic():
+        hooks.resized(workspace)
+        if not Workspace.objects.filter(LIVE, pk=workspace.pk).update(disk_gb=disk_gb):
+            raise WorkspaceNotFound
 
 
 def workspace_delete(workspace: Workspace) -> None:
@@ -62,10 +72,11 @@ def workspace_delete(workspace: Workspace) -> None:
                 raise WorkspaceInUse(f"The workspace {workspace.name} is already in use.")
             raise WorkspaceNotFound
         Version.objects.filter(workspace_id=workspace.pk, expired_at__isnull=True).update(expired_at=now)
+        transaction.on_commit(partial(hooks.deleted, workspace))
 
 
 def workspaces_expire_local() -> list[Workspace]:
-    """Delete local workspaces that nobody used for a while. The caller tells their hosts."""
+    """Delete local workspaces that nobody used for a while."""
     before = timezone.now() - timedelta(minutes=settings.LOCAL_WORKSPACE_MINUTES)
     idle = Workspace.objects.filter(LIVE, is_saved=False, holder="", used_at__lt=before)
     gone = []
@@ -73,4 +84,5 @@ def workspaces_expire_local() -> list[Workspace]:
         still = idle.filter(pk=workspace.pk)  # not if somebody took it meanwhile
         if still.update(deleted_at=timezone.now(), head=None):
             gone.append(workspace)
+            hooks.deleted(workspace)
     return gone

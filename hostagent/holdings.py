@@ -1,0 +1,78 @@
+"""What the agent must remember about its held sandboxes when it is killed: `held/<sandbox id>.json`.
+
+As with leases, nothing is synced to disk: a volume's own files are, and they say what is saved.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from hostagent.journal import read, replace
+from hostagent.wire import SandboxEnded, SandboxWish, Stages
+
+logger = structlog.get_logger(__name__)
+
+
+class HeldPhase(StrEnum):
+    """How far a held sandbox has come. Each is written before what it names is done."""
+
+    # Entered with the wish. Holds: no script was started in it. What there is of it can be made anew.
+    ACCEPTED = "accepted"
+    # Entered when its container is up. Holds: runs may be in it, and its volume may have changed.
+    RUNNING = "running"
+    # Entered when it is known why it ends (`end`). Holds: nothing new starts in it.
+    ENDING = "ending"
+    # Entered when its container is gone and all that is to be saved is durable.
+    # Holds: only reporting is left.
+    SAVED = "saved"
+    # Entered when the control plane has given it away. Holds: nothing of it may be published.
+    FENCED = "fenced"
+
+
+class HeldRecord(msgspec.Struct):
+    """A held sandbox on this host."""
+
+    wish: SandboxWish
+    machine_boot_id: str
+    accepted_at: int  # Unix ms
+    phase: HeldPhase = HeldPhase.ACCEPTED
+    started_at: int = 0  # Unix ms
+    stages: Stages | None = None
+    has_run: bool = False  # something was to run in it: if it is not kept, it ends when nothing does
+    end: SandboxEnded | None = None
+
+    @property
+    def sandbox_id(self) -> str:
+        return self.wish.sandbox_id
+
+
+class Holdings:
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def load(self) -> list[HeldRecord]:
+        """In the order of their acceptance. What cannot be read is removed: the server misses it then, and
+        its volume is found by `hostagent.shelf`."""
+        records = []
+        for path in self._root.glob("*.json"):
+            record = read(path, HeldRecord)
+            if record is not None and record.sandbox_id == path.stem:
+                records.append(record)
+            else:
+                logger.warning("holding_unreadable", sandbox=path.stem)
+                path.unlink()
+        return sorted(records, key=lambda record: record.accepted_at)
+
+    def write(self, record: HeldRecord) -> None:
+        replace(self._path(record.sandbox_id), record)
+
+    def forget(self, sandbox_id: str) -> None:
+        self._path(sandbox_id).unlink(missing_ok=True)
+
+    def _path(self, sandbox_id: str) -> Path:
+        return self._root / f"{sandbox_id}.json"

@@ -1,0 +1,117 @@
+"""When the files of a held sandbox are saved: on wish, now and then, and at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+from hostagent.backoff import Backoff, jitter
+from hostagent.errors import AgentError, StaleBoot, StaleSandbox
+from hostagent.holdings import HeldRecord
+from hostagent.sandboxbox import SandboxBox
+from hostagent.saving import HeldVolume
+from hostagent.volumes.errors import PathTooLong
+from hostagent.wire import VersionReason, VolumeSize
+
+MEASURE_S = 60.0
+
+
+class Saver:
+    """Its calls come one at a time."""
+
+    def __init__(self, volume: HeldVolume, record: HeldRecord, box: SandboxBox, log: Any) -> None:
+        self.changed = asyncio.Event()  # the wish
+        self._volume = volume
+        self._record = record
+        self._box = box
+        self._log = log
+        self._disk_gb = record.wish.disk_gb
+        # Not journaled: an answer may be lost with its agent, and a wish may be answered twice.
+        self._synced = 0
+        self._told: tuple[int, bool] | None = None
+
+    async def run(self) -> None:
+        """Until cancelled. StaleSandbox when it must not go on."""
+        while True:
+            self.changed.clear()
+            if self._record.wish.disk_gb != self._disk_gb:
+                self._disk_gb = self._record.wish.disk_gb
+                await self._volume.resize(self._disk_gb)
+            if self._wished_sync:
+                await self._sync()
+                continue
+            await self._measure()
+            try:
+                async with asyncio.timeout(jitter(self._period_s or MEASURE_S)):
+                    await self.changed.wait()
+            except TimeoutError:
+                if self._period_s:
+                    with contextlib.suppress(PathTooLong):  # logged; somebody may rename the file
+                        await self._save("checkpoint", 0)
+
+    async def save_last(self, reason: VersionReason) -> None:
+        """What was not saved yet, and what was asked for and not answered."""
+        if self._volume.is_scratch or not self._volume.is_made:
+            return
+        if sync := self._wished_sync:
+            await self._answer(reason, sync)
+        elif self._record.wish.volume.is_saved:
+            await self._save(reason, 0)
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether nothing of the volume is lost where it is removed after `save_last`."""
+        return self._record.wish.volume.is_saved or self._synced > 0
+
+    @property
+    def _wished_sync(self) -> int:
+        sync = self._record.wish.sync
+        return sync if sync > self._synced and not self._volume.is_scratch else 0
+
+    @property
+    def _period_s(self) -> float:
+        """Between checkpoints; 0: there are none."""
+        wish = self._record.wish
+        return wish.checkpoint_s if wish.volume.is_saved and not self._volume.is_scratch else 0
+
+    async def _sync(self) -> None:
+        sync = self._wished_sync
+        try:
+            await self._answer("sync", sync)
+        except PathTooLong:  # logged; the next sync may do better
+            self._synced = sync
+
+    async def _answer(self, reason: VersionReason, sync: int) -> None:
+        if not await self._save(reason, sync):
+            tree_bytes, _ = await self._volume.size()
+            self._tell(tree_bytes, is_dirty=False, sync=sync)
+        self._synced = sync
+
+    async def _save(self, reason: VersionReason, sync: int) -> bool:
+        """Tried until it works. False where nothing was changed since the last version."""
+        backoff = Backoff()
+        while True:
+            try:
+                return await self._volume.save(reason, sync)
+            except (StaleSandbox, StaleBoot):
+                raise
+            except (AgentError, OSError) as error:
+                self._log.warning("save_failed", reason=reason, error=str(error))
+                if isinstance(error, PathTooLong):
+                    raise
+            await asyncio.sleep(backoff.next_s())
+
+    async def _measure(self) -> None:
+        try:
+            size = await self._volume.size()
+        except OSError as error:
+            self._log.warning("volume_not_measured", error=str(error))
+            return
+        if size != self._told:
+            self._told = size
+            self._tell(size[0], is_dirty=size[1], sync=0)
+
+    def _tell(self, tree_bytes: int, *, is_dirty: bool, sync: int) -> None:
+        wish = self._record.wish
+        self._box.tell(VolumeSize(wish.sandbox_id, wish.epoch, tree_bytes, is_dirty, sync))

@@ -1,0 +1,197 @@
+"""The volume of one held sandbox: made ready, saved, put back. One call at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+from hostagent import machine
+from hostagent.client import Client
+from hostagent.errors import ApiError
+from hostagent.images.store import installed_build
+from hostagent.linux import files
+from hostagent.shelf import GIB, Kind, Shelf, is_dirty
+from hostagent.volumes.errors import PathTooLong, VolumeTooFull
+from hostagent.volumes.manifest import Image
+from hostagent.volumes.objects import SignedObjects
+from hostagent.volumes.restore import restore
+from hostagent.volumes.send import Parent, Sent, send
+from hostagent.volumes.signing import Signed
+from hostagent.volumes.store import VolumeStore
+from hostagent.volumes.threads import blocking
+from hostagent.volumes.volume import Pending, Version
+from hostagent.wire import SandboxWish, VersionReason, VersionRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Depot:
+    """What all held sandboxes of a host share."""
+
+    store: VolumeStore
+    shelf: Shelf
+    client: Client
+
+
+def workspace_of(wish: SandboxWish) -> UUID:
+    """Whose files they are; of a scratch volume, a name of its own that is the same after a restart."""
+    return wish.volume.id or uuid5(NAMESPACE_OID, wish.sandbox_id)
+
+
+class HeldVolume:
+    def __init__(self, depot: Depot, wish: SandboxWish, log: Any) -> None:
+        self._depot = depot
+        self._wish = wish  # as it was at first: its head is what the volume began as
+        self._log = log
+        self._workspace = workspace_of(wish)
+        self._volume = depot.store.volume(wish.tenant, self._workspace)
+        self._objects = SignedObjects(depot.client.storage, self._sign)
+
+    async def _sign(self, get: Sequence[str], put: Sequence[tuple[str, int]]) -> Signed:
+        return await self._depot.client.sign(self._wish, get, put)
+
+    @property
+    def is_scratch(self) -> bool:
+        return self._wish.volume.id is None
+
+    # --- Before ---
+
+    async def ready(self) -> Path:
+        """Have the files that the sandbox begins with. Repeatable; what an earlier try left is used."""
+        origin = self._wish.volume.head or self._wish.volume.base
+        kind = Kind.SCRATCH if self.is_scratch else Kind.FENCED if self._wish.volume.is_saved else Kind.LOCAL
+        if not await blocking(partial(self._is_usable, origin)):
+            await blocking(self._clear)
+            await blocking(partial(self._depot.shelf.note, self._volume, kind))
+            await self._fill(origin)
+        await blocking(partial(self._depot.shelf.note, self._volume, kind))
+        await self.resize(self._wish.disk_gb)
+        return self._volume.live
+
+    def _is_usable(self, origin: str | None) -> bool:
+        """Local files that go on from `origin` are as new as it, or newer."""
+        volume = self._volume
+        return volume.exists and volume.live.exists() and volume.head == origin
+
+    def _clear(self) -> None:
+        """Others have gone on from another version. What is not saved is not thrown away for that."""
+        if self._volume.exists and is_dirty(self._volume):
+            self._depot.shelf.lay_aside(self._volume)
+
+    async def _fill(self, origin: str | None) -> None:
+        await blocking(self._volume.make)
+        version = None if origin is None else await self._version(origin)
+        await blocking(partial(self._volume.make_live, version, self._wish.disk_gb * GIB))
+
+    async def _version(self, sha256: str) -> Version:
+        store, tenant = self._depot.store, self._wish.tenant
+        if self.is_scratch:  # needs no copy of its own: nothing will be sent that builds on it
+            found = await blocking(partial(store.find, tenant, sha256))
+            if found is not None:
+                return found
+        restored = await restore(store, tenant, self._workspace, sha256, self._objects)
+        self._log.info("restored", versions=len(restored.received), stored=restored.stored_bytes)
+        return restored.version
+
+    async def resize(self, disk_gb: int) -> None:
+        try:
+            await blocking(partial(self._volume.resize, disk_gb * GIB))
+        except VolumeTooFull as error:  # it keeps its limit until there is room
+            self._log.warning("volume_not_resized", error=error.message)
+
+    # --- Meanwhile ---
+
+    async def size(self) -> tuple[int, bool]:
+        """Bytes, and whether something looks changed since the head."""
+        return await blocking(lambda: (self._volume.usage()[0], self._looks_changed()))
+
+    def _looks_changed(self) -> bool:
+        return self._volume.head is None or self._volume.looks_changed()
+
+    async def save(self, reason: VersionReason, sync: int) -> bool:
+        """Make a version of what was written before this call; durable on return. False where nothing was
+        changed since the last one."""
+        try:
+            earlier = await blocking(self._volume.pending)
+            if earlier is not None:  # of a try that failed: it may be older than what was asked for
+                await self._publish(earlier, reason, 0)
+            pending = await blocking(self._take)
+            if pending is not None:
+                await self._publish(pending, reason, sync)
+            return pending is not None
+        except PathTooLong:  # always, of this snapshot; the next one may be without that path
+            await blocking(self._volume.drop)
+            raise
+
+    def _take(self) -> Pending | None:
+        files.syncfs(self._volume.live)  # pages that a program wrote through a mapping, too
+        name = self._wish.image
+        build = installed_build(self._depot.store.root / "images", name)
+        return self._volume.take(machine.now_ms(), Image(name, build) if build else None)
+
+    async def _publish(self, pending: Pending, reason: VersionReason, sync: int) -> None:
+        try:
+            sent = await self._send_and_commit(pending, self._parent(pending), reason, sync)
+        except ApiError as error:
+            if error.code != "version_damaged":
+                raise
+            sent = await self._send_and_commit(pending, None, reason, sync)
+        await blocking(partial(self._keep, sent.data))
+        self._log.info("saved", reason=reason, manifest=sent.sha256, stored=sent.manifest.stored_bytes)
+
+    def _parent(self, pending: Pending) -> Parent | None:
+        """What the stream may build on: a version of this very workspace."""
+        if pending.parent is None or pending.parent.sha256 != self._head():
+            return None
+        return Parent(pending.parent.sha256, pending.parent.path)
+
+    def _head(self) -> str | None:
+        """The workspace's newest version, as far as is known here."""
+        head, wished = self._volume.head, self._wish.volume
+        return wished.head if head == wished.base else head
+
+    async def _send_and_commit(
+        self, pending: Pending, parent: Parent | None, reason: VersionReason, sync: int
+    ) -> Sent:
+        image, made_at, client = pending.image, pending.made_at, self._depot.client
+        sent = await send(pending.path, parent, self._objects, made_at=made_at, image=image)
+        tree_bytes, _ = await self.size()
+        await client.commit(
+            VersionRequest(
+                client.boot_epoch, self._wish.sandbox_id, self._wish.epoch, sent.sha256, self._head(), reason,
+                sync, made_at, tree_bytes,
+            )
+        )  # fmt: skip
+        return sent
+
+    def _keep(self, data: bytes) -> None:
+        """Only now, that the version is durable, may those before it go."""
+        self._volume.keep(data)
+        self._volume.retain(())
+
+    # --- Afterwards ---
+
+    async def put_back(self, *, is_saved: bool) -> None:
+        """Nobody uses it any more, and what was to be saved is durable."""
+        if self.is_scratch:
+            await blocking(self._volume.delete)
+        elif self._volume.exists:
+            is_cache = is_saved or not await blocking(partial(is_dirty, self._volume))
+            kind = Kind.SAVED if is_cache else Kind.LOCAL
+            await blocking(partial(self._depot.shelf.note, self._volume, kind))
+
+    async def put_back_fenced(self) -> None:
+        """What is not saved must not be, and stays for a while."""
+        if self.is_scratch:
+            await blocking(self._volume.delete)
+        elif self._volume.exists:
+            kind = Kind.FENCED if await blocking(partial(is_dirty, self._volume)) else Kind.SAVED
+            await blocking(partial(self._depot.shelf.note, self._volume, kind))
+
+    @property
+    def is_made(self) -> bool:
+        """Whether there is something that can be saved."""
+        return self._volume.exists and self._volume.live.exists()

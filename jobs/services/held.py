@@ -1,0 +1,210 @@
+"""Jobs whose sandbox is more than one attempt's: where it goes, who enters it, and what its end means.
+
+Exactly one job at a time is in such a sandbox or waits for it. The workspace is held for that job from its
+submit on: by the sandbox itself, or by the sandbox before, whose end hands it on in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from hosts.models import Host
+from jobs.models import Job, JobEvent, Lease
+from jobs.services import room
+from jobs.services.leases import End, Outcome, lease_end
+from jobs.services.transition import Lost, announce, change, wake_on_commit
+from jobs.states import JOB_FINAL, JobStatus, LeaseState, Reason, SandboxState
+from sandboxes.models import Sandbox
+from sandboxes.services import (
+    Make,
+    sandbox_create,
+    sandbox_end,
+    sandbox_id_make,
+    sandbox_lock,
+    sandbox_offer,
+    sandbox_started,
+)
+from sandboxes.states import SandboxEnd, SandboxPhase
+from workspaces.models import Version, Workspace
+from workspaces.services import workspace_take
+from workspaces.states import VersionReason
+
+SAVING = "The workspace is being saved by the sandbox before. The job starts right after that."
+ELSEWHERE = "The workspace was never saved: its only copy is on the host {name}, which is not online."
+ENDED_FIRST = "The sandbox ended before the script did."
+
+OUTCOME_OF: dict[SandboxEnd, Outcome] = {
+    SandboxEnd.DONE: Outcome.LOST,
+    SandboxEnd.STOPPED: Outcome.STOPPED,
+    SandboxEnd.OOM: Outcome.OOM,
+    SandboxEnd.DISK_FULL: Outcome.DISK_FULL,
+    SandboxEnd.LOST: Outcome.LOST,
+    SandboxEnd.START_FAILED: Outcome.START_FAILED,
+    SandboxEnd.RESTORE_FAILED: Outcome.START_FAILED,
+    SandboxEnd.DAMAGED: Outcome.START_FAILED,
+}
+STOPPED_EXIT_CODE = 143  # 128 + SIGTERM, also where no process existed yet
+EVENT_OF = {VersionReason.SYNC: "synced", VersionReason.CHECKPOINT: "checkpoint"}
+
+
+def can_enter(sandbox: Sandbox) -> bool:
+    """Whether a job may begin in it now, if no other one is in it."""
+    return sandbox.is_kept and sandbox.state == SandboxPhase.RUNNING and not sandbox.is_stop_wished
+
+
+def candidates(workspace: Workspace | None, hosts: Collection[Host]) -> list[Host]:
+    """Where a sandbox with this workspace may be: a copy that was never saved is on one host only."""
+    if workspace is not None and workspace.head_id is None:
+        where = [host for host in hosts if host.pk == workspace.host_id]
+        if where:  # else it was removed, and the copy with it
+            return where
+    return list(hosts)
+
+
+def make_of(job: Job, base_manifest: str = "") -> Make:
+    """The sandbox that a job needs."""
+    return Make(
+        owner_id=job.owner_id, image=job.image, vcpus=job.vcpus, memory_mb=job.memory_mb,
+        disk_gb=job.disk_gb, is_kept=job.is_persistent, is_synced=job.is_synced, base_manifest=base_manifest,
+    )  # fmt: skip
+
+
+def assign(job: Job, hosts: list[Host]) -> bool:
+    """Let a waiting job into its sandbox, if that can be now."""
+    try:
+        with transaction.atomic():
+            sandbox = _sandbox_of(job)
+            if sandbox.state == SandboxPhase.WAITING:
+                return _place(job, sandbox, hosts)
+            entered = sandbox_lock(sandbox.pk)
+            return entered is not None and can_enter(entered) and _enter(job, entered)
+    except Lost:
+        return False
+
+
+def _sandbox_of(job: Job) -> Sandbox:
+    return Sandbox.objects.select_related("workspace").get(pk=job.in_sandbox_id)
+
+
+def _place(job: Job, sandbox: Sandbox, hosts: list[Host]) -> bool:
+    workspace = sandbox.workspace
+    host = room.place(job, candidates(workspace, hosts), first=workspace.host_id if workspace else None)
+    if host is None:
+        return False
+    if not sandbox_offer(sandbox, host):
+        raise Lost
+    host.used_sandboxes += 1  # for the rest of the pass
+    return _enter(job, sandbox)
+
+
+def _enter(job: Job, sandbox: Sandbox) -> bool:
+    changes = room.assigned(job, timezone.now())
+    if sandbox.host is None or not change(job, event=None, guard=Q(assigned_at__isnull=True), **changes):
+        raise Lost
+    room.offer(job, sandbox.host, sandbox).save()
+    return True
+
+
+def waits(job: Job, hosts: list[Host]) -> dict[str, Any]:
+    """Why such a job goes on waiting."""
+    sandbox = _sandbox_of(job)
+    if sandbox.state != SandboxPhase.WAITING:
+        return {"reason": Reason.SAVING, "message": SAVING}
+    return why(job, sandbox.workspace, hosts)
+
+
+def why(job: Job, workspace: Workspace | None, hosts: list[Host]) -> dict[str, Any]:
+    """Why there is no host for a job's new sandbox."""
+    where = candidates(workspace, hosts)
+    if len(where) < len(hosts) and not where[0].is_online:
+        return {"reason": Reason.NO_HOST, "message": ELSEWHERE.format(name=where[0].name)}
+    return room.waits(job, where)
+
+
+def sandbox_up(sandbox: Sandbox, stages: dict[str, int]) -> None:
+    """Its host says that it runs."""
+    if not sandbox_started(sandbox):
+        return
+    head = sandbox.workspace.head if sandbox.workspace else None
+    job = Job.objects.filter(in_sandbox=sandbox).exclude(status__in=JOB_FINAL).first()
+    if job is not None and (head is not None or sandbox.base_manifest):
+        detail = {"version": head.number if head else None, "base": job.base_name or None} | stages
+        JobEvent.objects.create(job_id=job.pk, kind="restored", detail=detail)
+        wake_on_commit(f"job.{job.pk}")
+
+
+def sandbox_over(
+    sandbox: Sandbox, reason: SandboxEnd, message: str = "", *, revision: int | None = None
+) -> None:
+    """A sandbox has ended, or is given up. Call it with the host's row held: what is still live in it ends
+    with it, and a job that waits gets a new sandbox, which takes the workspace at its newest version."""
+    live = Lease.objects.filter(in_sandbox=sandbox).exclude(state=LeaseState.ENDED).select_related("job")
+    for lease in live:
+        lease_end(lease, _end_of(reason, message))
+        if revision is not None:
+            Lease.objects.filter(pk=lease.pk).update(revision=revision)
+    sandbox_end(sandbox, reason, message, revision=revision)
+    _forget(sandbox, reason)
+    waiting = Job.objects.filter(in_sandbox=sandbox, status=JobStatus.ACCEPTED, assigned_at__isnull=True)
+    for job in waiting.select_related("owner"):
+        _succeed(job, sandbox)
+
+
+def _end_of(reason: SandboxEnd, message: str) -> End:
+    outcome = OUTCOME_OF[reason]
+    code = STOPPED_EXIT_CODE if outcome is Outcome.STOPPED else None
+    # What is damaged now is damaged at the next attempt.
+    return End(outcome, code, message or ENDED_FIRST, is_final=reason is SandboxEnd.DAMAGED)
+
+
+def _forget(sandbox: Sandbox, reason: SandboxEnd) -> None:
+    """Its jobs have no sandbox any more."""
+    shown = Job.objects.filter(in_sandbox=sandbox).exclude(sandbox=SandboxState.NONE)
+    jobs = list(shown.only("pk", "owner_id"))
+    now = timezone.now()
+    shown.update(sandbox=SandboxState.NONE, revision=F("revision") + 1, changed_at=now)
+    detail = {"reason": reason}
+    JobEvent.objects.bulk_create(
+        [JobEvent(job_id=job.pk, at=now, kind="sandbox_ended", detail=detail) for job in jobs]
+    )
+    for job in jobs:
+        announce(job)
+
+
+def _succeed(job: Job, former: Sandbox) -> None:
+    """Hold the workspace on for a job that waited for the former sandbox's end, or has another attempt."""
+    sandbox_id = sandbox_id_make()
+    workspace = None
+    if job.workspace_name:
+        workspace = workspace_take(
+            job.owner, job.workspace_name, sandbox_id, is_saved=job.is_persistent and job.is_synced,
+            disk_gb=job.disk_gb, image=job.image,
+        )  # fmt: skip
+    sandbox = sandbox_create(sandbox_id, make_of(job, former.base_manifest), workspace, None)
+    if not change(job, event=None, guard=Q(assigned_at__isnull=True), in_sandbox=sandbox):
+        raise Lost
+
+
+def job_saved(sandbox: Sandbox, version: Version) -> None:
+    """A version of a sandbox's workspace is durable: its jobs know since when, and the newest one why."""
+    with transaction.atomic():
+        sandbox_lock(sandbox.pk)  # also keeps two answers to one host apart
+        jobs = Job.objects.filter(in_sandbox=sandbox)
+        newest = jobs.only("pk", "owner_id", "durable_at").order_by("-created_at").first()
+        if newest is None or newest.durable_at == version.durable_at:
+            return  # the same answer again
+        is_open = (
+            Q(finished_at__isnull=True) | Q(durable_at__isnull=True) | Q(durable_at__lt=F("finished_at"))
+        )
+        jobs.filter(is_open | Q(pk=newest.pk)).update(
+            durable_at=version.durable_at, revision=F("revision") + 1, changed_at=timezone.now()
+        )
+        detail = {"version": version.number, "bytes": version.stored_bytes}
+        kind = EVENT_OF.get(VersionReason(version.reason), "saved")
+        JobEvent.objects.create(job_id=newest.pk, kind=kind, detail=detail)
+        announce(newest)
