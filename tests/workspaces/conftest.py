@@ -23,7 +23,8 @@ def bucket(object_store_server: ObjectStoreServer, settings: Any) -> Iterator[st
     """An empty bucket of this test's own, in the settings too."""
     own = {
         "S3_ENDPOINT": object_store_server.url, "S3_HOST_ENDPOINT": object_store_server.url,
-        "S3_ACCESS_KEY": ACCESS_KEY, "S3_SECRET_KEY": SECRET_KEY, "S3_BUCKET": f"test-{uuid.uuid4().hex[:16]}",
+        "S3_ACCESS_KEY": ACCESS_KEY, "S3_SECRET_KEY": SECRET_KEY,
+        "S3_BUCKET": f"test-{uuid.uuid4().hex[:16]}",
     }  # fmt: skip
     for name, value in own.items():
         setattr(settings, name, value)
