@@ -29,12 +29,19 @@ def run(stack: RunningStack, *command: str) -> str:
 
 
 def test_the_command_line(stack: RunningStack) -> None:
-    [commands] = [text for text in examples("sh") if ".venv/bin/mags" in text]
-    assert commands.startswith(SOURCING)
+    [commands] = [text for text in examples("sh") if text.startswith(SOURCING)]
     printed = run(stack, "bash", "-ec", commands.removeprefix(SOURCING))
     assert "Linux" in printed
     assert str(sum(range(10**7))) in printed
     assert printed.count("\tcompleted\t") >= 2  # `mags list` knows both
+
+
+def test_workspaces(stack: RunningStack) -> None:
+    [commands] = [text for text in examples("sh") if "workspace fork" in text]
+    printed = run(stack, "bash", "-ec", commands)
+    assert "draft\n" in printed  # the fork has it, and
+    assert "README\n" in printed  # what it removes stays where it came from
+    assert "\tsync\t" in printed
 
 
 def test_curl(stack: RunningStack) -> None:
