@@ -50,8 +50,8 @@ class ReportedSandbox(Struct, frozen=True):
 
 
 class Boot(Struct, frozen=True):
-    machine_boot_id: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
-    agent_version: Annotated[str, Meta(max_length=40, pattern=r"^[A-Za-z0-9.+_-]*$")]
+    machine_boot_id: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+\Z")]
+    agent_version: Annotated[str, Meta(max_length=40, pattern=r"^[A-Za-z0-9.+_-]*\Z")]
     isolation: Literal["container", "gvisor", "microvm"]
     capacity: Capacity
     leases: Annotated[list[ReportedLease], Meta(max_length=LEASES_LIMIT)]
