@@ -137,7 +137,7 @@ class TestPage:
     ) -> None:
         damage(workspace_of(owner, "w", versions=60), 30)
         # session, user, workspace, count, damaged, parents, versions of the page, the newest whole one
-        with django_assert_num_queries(8):
+        with django_assert_num_queries(9):
             page = text_of(client, "/workspaces/w/")
         assert "Restore version 29" in page
 
