@@ -20,7 +20,12 @@ QUICK = "-mnot (privileged or stack or browser)"
 # The apps that talk to the database; their tests pass on either one.
 DATABASE_APPS = ("core", "accounts", "hosts", "workspaces", "files", "sandboxes", "jobs", "dashboard")
 # Half of their time, and about shapes and bodies: another database would show nothing.
-SHAPES = ("core/test_errors.py", "core/test_parsers.py", "dashboard/test_templates.py", "files/test_daphne.py")
+SHAPES = (
+    "core/test_errors.py",
+    "core/test_parsers.py",
+    "dashboard/test_templates.py",
+    "files/test_daphne.py",
+)
 DATABASE_TESTS = [
     *(f"tests/{app}" for app in DATABASE_APPS),
     *(f"--ignore=tests/{file}" for file in SHAPES),
