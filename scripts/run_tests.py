@@ -9,13 +9,15 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = str(ROOT / ".venv/bin/python")
-PYTEST = [PYTHON, "-m", "pytest", "-q", "--durations=5"]
+PYTEST = [PYTHON, "-m", "pytest", "-q", "--durations=12"]
 QUICK = "-mnot (privileged or stack or browser)"
 # The apps that talk to the database; their tests pass on either one.
 DATABASE_APPS = ("core", "accounts", "hosts", "workspaces", "files", "sandboxes", "jobs", "dashboard")
@@ -41,6 +43,7 @@ class Run:
     environ: dict[str, str] = field(default_factory=dict)
     directory: str = "."
     is_fast: bool = False
+    needs_image: bool = False
 
 
 RUNS = [
@@ -49,8 +52,8 @@ RUNS = [
     Run("The client", ["-n2"], directory="clients/python", is_fast=True),
     Run("Everything quick, on SQLite", ["tests", "-n2", QUICK], is_fast=True),
     # Playwright keeps an event loop running in its process, in which no asyncio test can run.
-    Run("In the browser", ["tests", "-mbrowser"]),
-    Run("Sandboxes and stacks", ["tests", "-m(privileged or stack) and not browser"]),
+    Run("In the browser", ["tests", "-mbrowser"], needs_image=True),
+    Run("Sandboxes and stacks", ["tests", "-m(privileged or stack) and not browser"], needs_image=True),
 ]
 
 
@@ -58,11 +61,13 @@ def main() -> None:
     is_fast = "--fast" in sys.argv[1:]
     runs = [run for run in RUNS if run.is_fast or not is_fast]
     codes = [run_node_tests()]
-    if not is_fast:
-        build_image()
     with tempfile.TemporaryDirectory(prefix="mags-tests-") as directory:
         reports = [Path(directory) / f"{number}.xml" for number in range(len(runs))]
-        codes += [pytest(run, report) for run, report in zip(runs, reports, strict=True)]
+        with building_image(Path(directory) / "image.log", is_wanted=not is_fast) as wait_for_image:
+            for run, report in zip(runs, reports, strict=True):
+                if run.needs_image:
+                    wait_for_image()
+                codes.append(pytest(run, report))
         sys.stdout.write(closing_line(reports) + "\n")
     sys.exit(1 if any(codes) else 0)
 
@@ -81,15 +86,27 @@ def run_node_tests() -> int:
     return subprocess.run(node, cwd=ROOT, check=False).returncode
 
 
-def build_image() -> None:
-    """Beforehand, because it may take longer than a test is given."""
-    say("The image that sandboxes run on")
+@contextmanager
+def building_image(log: Path, *, is_wanted: bool) -> Iterator[Callable[[], None]]:
+    """Build the image that sandboxes run on beside the tests that need none. The call waits for it."""
     code = (
         "from pathlib import Path; from hostagent.images.mmdebstrap import build;"
         " from hostagent.images.recipe import recipe;"
         " build(Path('var/cache/images').resolve(), recipe('standard'), print)"
     )
-    subprocess.run([PYTHON, "-c", code], cwd=ROOT, check=True)
+    command = [PYTHON, "-c", code if is_wanted else ""]
+    with log.open("w") as output:
+        builder = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+
+    def wait() -> None:
+        if builder.wait():
+            sys.exit(f"the image that sandboxes run on was not built:\n{log.read_text()}")
+
+    try:
+        yield wait
+    finally:
+        builder.terminate()
+        builder.wait()
 
 
 def closing_line(reports: list[Path]) -> str:
