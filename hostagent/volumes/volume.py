@@ -15,6 +15,7 @@ import errno
 import os
 import secrets
 import shutil
+import threading
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from hostagent.volumes.manifest import Image, Manifest
 from hostagent.volumes.subvolumes import copy_of, destroy
 
 _NEW, _OLD = ".new", ".old"
+_making = threading.Lock()
 
 
 class _State(msgspec.Struct):
@@ -85,9 +87,10 @@ class Volume:
 
     def make(self) -> None:
         """An empty place for versions and `live`; there already is fine."""
-        self.versions.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not self.exists:
-            self._write("state.json", _State())
+        with _making:  # two restores may begin at once
+            self.versions.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self.exists:
+                self._write("state.json", _State())
 
     def make_live(self, version: Version | None, limit_bytes: int) -> None:
         """Begin from a version on this host, or empty. An older `live` is replaced."""
