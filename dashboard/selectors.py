@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import AsyncIterator
 
 from asgiref.sync import sync_to_async
@@ -13,8 +12,8 @@ from accounts.models import User
 from jobs import logs
 from jobs.models import Job, Lease
 from jobs.selectors import job_list
-from workspaces.models import Version, Workspace
-from workspaces.selectors import version_list, workspace_list
+from workspaces.models import Workspace
+from workspaces.selectors import workspace_list
 
 HEAD_CHARS = 2000  # of a script, to take its preview from
 RAW_PAGE_LINES = 20_000
@@ -43,29 +42,6 @@ def workspaces_named(actor: User, text: str) -> QuerySet[Workspace]:
 
 def has_workspaces(actor: User) -> bool:
     return workspace_list(actor).exists()
-
-
-def versions_broken(workspace: Workspace) -> set[int]:
-    """Of its owner's versions those that cannot be restored: they are damaged or build on what is. Two
-    queries however long the chains are, as the pages ask every few seconds."""
-    owned = Version.objects.filter(workspace__owner_id=workspace.owner_id)
-    todo = list(owned.filter(damaged_at__isnull=False).values_list("pk", flat=True))
-    if not todo:
-        return set()
-    children: defaultdict[int | None, list[int]] = defaultdict(list)
-    for pk, parent_id in owned.values_list("pk", "parent_id"):
-        children[parent_id].append(pk)
-    broken: set[int] = set()
-    while todo:
-        pk = todo.pop()
-        broken.add(pk)
-        todo += children.pop(pk, [])
-    return broken
-
-
-def last_whole(workspace: Workspace, broken: set[int]) -> Version | None:
-    """The newest version that can be restored."""
-    return next((version for version in version_list(workspace) if version.pk not in broken), None)
 
 
 async def raw_output(job: Job) -> AsyncIterator[bytes]:

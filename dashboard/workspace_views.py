@@ -18,7 +18,7 @@ from dashboard.workspace_cards import version_rows, workspace_card
 from dashboard.workspace_forms import FORMS, WorkspaceForm
 from workspaces.hooks import active_jobs
 from workspaces.models import Workspace
-from workspaces.selectors import version_list, workspace_get
+from workspaces.selectors import last_good, version_list, versions_broken, workspace_get
 
 SECTION = "workspaces"
 DONE = {
@@ -75,7 +75,7 @@ def _shown(
     if sent is not None:
         forms[request.POST["action"]] = sent
     shown = Paginator(version_list(found), PAGE_SIZE).get_page(request.GET.get("page"))
-    broken = selectors.versions_broken(found)
+    broken = versions_broken(found.owner_id)
     context = {
         "card": workspace_card(found, active_jobs([found.pk]).get(found.pk, "")),
         "versions": version_rows(shown, found.head_id, broken),
@@ -83,7 +83,7 @@ def _shown(
         "newer_href": address(request, page=shown.number - 1),
         "older_href": address(request, page=shown.number + 1),
         "damage": found.damage if found.damaged_at else "",
-        "good": selectors.last_whole(found, broken) if found.damaged_at else None,
+        "good": last_good(found, broken) if found.damaged_at else None,
         "forms": forms,
         "done": DONE.get(request.GET.get("done", "")) if sent is None else None,
         "example": _example(found.name),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -82,19 +83,29 @@ def is_sound(version: Version) -> bool:
     return not any(part.damaged_at for part in chain(version.pk))
 
 
-def unsound(versions: Sequence[Version]) -> set[int]:
-    """Which of one owner's versions cannot be restored. Where nothing is damaged it costs one query."""
-    if not versions:
+def versions_broken(owner_id: int) -> set[int]:
+    """The owner's versions that cannot be restored: they are damaged or build on what is. One query where
+    nothing is damaged, two otherwise, however long the chains are."""
+    owned = Version.objects.filter(workspace__owner_id=owner_id)
+    todo = list(owned.filter(damaged_at__isnull=False).values_list("pk", flat=True))
+    if not todo:
         return set()
-    owned = Version.objects.filter(workspace__owner_id=versions[0].workspace.owner_id)
-    if not owned.filter(damaged_at__isnull=False).exists():
-        return set()
-    return {version.pk for version in versions if not is_sound(version)}
+    children: defaultdict[int | None, list[int]] = defaultdict(list)
+    for pk, parent_id in owned.values_list("pk", "parent_id"):
+        children[parent_id].append(pk)
+    broken: set[int] = set()
+    while todo:
+        pk = todo.pop()
+        broken.add(pk)
+        todo += children.pop(pk, [])
+    return broken
 
 
-def last_good(workspace: Workspace) -> Version | None:
-    """The newest version that can be restored."""
-    return next((version for version in version_list(workspace) if is_sound(version)), None)
+def last_good(workspace: Workspace, broken: set[int] | None = None) -> Version | None:
+    """The newest version that can be restored; `broken` where the caller has read it already."""
+    if broken is None:
+        broken = versions_broken(workspace.owner_id)
+    return version_list(workspace).exclude(pk__in=broken).first()
 
 
 def objects_known(owner_id: int, names: Iterable[str]) -> set[str]:

@@ -24,7 +24,7 @@ def workspace_object(workspace: Workspace) -> dict[str, Any]:
 def version_objects(versions: Iterable[Version]) -> list[dict[str, Any]]:
     """Versions of one workspace, read with it."""
     found = list(versions)
-    broken = selectors.unsound(found)
+    broken = selectors.versions_broken(found[0].workspace.owner_id) if found else set()
     return [_version(version, is_damaged=version.pk in broken) for version in found]
 
 
