@@ -88,7 +88,7 @@ class UploadRequest(BoundedRequest):
             self.unregisterProducer()  # type: ignore[no-untyped-call]
         super().handle_reply(message)  # type: ignore[no-untyped-call]
 
-    def pauseProducing(self) -> None:  # noqa: N802
+    def pauseProducing(self) -> None:  # noqa: N802 - twisted's names, from here on
         self._is_free.clear()
 
     def resumeProducing(self) -> None:  # noqa: N802

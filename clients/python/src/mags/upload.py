@@ -96,6 +96,7 @@ def opened(
 ) -> Iterator[Upload]:
     """The upload of `source`, whose name and readability are known to be good before any request."""
     if isinstance(source, str | os.PathLike):
+        # Not Path.name, which finds a name for a path that ends in a slash.
         given = checked_name(os.path.basename(os.fspath(source)) if name is None else name)  # noqa: PTH119
         with _open(source) as file:
             yield Upload(file, given, 0, os.fstat(file.fileno()).st_size, on_progress)
@@ -156,7 +157,7 @@ def _seekable(file: IO[bytes]) -> Iterator[IO[bytes]]:
         yield file
         return
     import shutil  # noqa: PLC0415 - 10 ms that an ordinary upload does not need
-    import tempfile  # noqa: PLC0415
+    import tempfile  # noqa: PLC0415 - as above
 
     with tempfile.TemporaryFile() as copy:
         shutil.copyfileobj(file, copy, PIECE_BYTES)

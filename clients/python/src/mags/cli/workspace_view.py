@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -38,7 +38,11 @@ VERSION_HEADINGS = (
     "SHA256",
     "DAMAGED",
 )
-MARKS = (("added", "+", "green"), ("changed", "~", "yellow"), ("removed", "-", "red"))
+MARKS: tuple[tuple[Literal["added", "changed", "removed"], str, str], ...] = (
+    ("added", "+", "green"),
+    ("changed", "~", "yellow"),
+    ("removed", "-", "red"),
+)
 
 
 def receipt(saved: Receipt) -> str:
@@ -176,17 +180,13 @@ def _version_row(one: Version) -> list[Cell]:
 
 def difference(answer: Diff) -> Iterator[str]:
     """A line for each path that differs, in the order of paths."""
-    marked = [
-        (path, mark, colour)
-        for key, mark, colour in MARKS
-        for path in answer[key]  # type: ignore[literal-required]
-    ]
+    marked = [(path, mark, colour) for key, mark, colour in MARKS for path in answer[key]]
     for path, mark, colour in sorted(marked):
         yield click.style(f"{mark} {printable(path)}", fg=colour)
 
 
 def summary(answer: Diff) -> str:
-    counts = [f"{len(answer[key])} {key}" for key, _, _ in MARKS if answer[key]]  # type: ignore[literal-required]
+    counts = [f"{len(answer[key])} {key}" for key, _, _ in MARKS if answer[key]]
     between = f"between versions {answer['from']} and {answer['to']}"
     if not counts:
         return f"nothing differs {between}"
