@@ -44,7 +44,7 @@ def test_login_asks_for_the_token_and_does_not_show_it(mags: Command, server: Fa
 def test_ctrl_c_while_asked_is_130(mags: Command) -> None:
     with Terminal(mags, "login") as terminal:
         terminal.expect(b"Paste the token")
-        terminal.type(b"\x03")
+        terminal.interrupt()
         assert b"Traceback" not in terminal.rest()
         assert terminal.process.returncode == 130
 

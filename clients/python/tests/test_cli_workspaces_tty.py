@@ -97,12 +97,12 @@ def test_no_color_means_none(mags: Command, web: FakeWorkspace, env: dict[str, s
     assert len(plain(shown)) >= 3
 
 
-@pytest.mark.parametrize("answer", [b"y\n", b"n\n", b"\n", b"\x03"])
-def test_delete_asks(mags: Command, server: FakeServer, web: FakeWorkspace, answer: bytes) -> None:
+@pytest.mark.parametrize("answer", [b"y\n", b"n\n", b"\n", None])
+def test_delete_asks(mags: Command, server: FakeServer, web: FakeWorkspace, answer: bytes | None) -> None:
     web.more["size_bytes"] = 2_500_000
     with Terminal(mags, "workspace", "delete", "web") as terminal:
         terminal.expect(b"Delete web (2.4 MB, 2 versions)? Nothing brings it back. [y/N]: ")
-        terminal.type(answer)
+        terminal.interrupt() if answer is None else terminal.type(answer)
         shown = terminal.rest()
         assert b"Traceback" not in shown
         assert terminal.process.returncode == (0 if answer == b"y\n" else 130)
