@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import aiohttp
 import msgspec
 
-from hostagent import wire
+from hostagent import heldwire, wire
 from hostagent.errors import ApiError, StaleBoot, StaleSandbox, Unreachable
 from hostagent.volumes.signing import Signed
 
@@ -89,14 +89,16 @@ class Client:
             raise Unreachable(f"{len(answer.results)} results for {len(items)} items")
         return answer.results
 
-    async def sign(self, key: wire.SandboxKey, get: Sequence[str], put: Sequence[tuple[str, int]]) -> Signed:
+    async def sign(
+        self, key: heldwire.SandboxKey, get: Sequence[str], put: Sequence[tuple[str, int]]
+    ) -> Signed:
         """Addresses of objects, for a sandbox that holds its workspace. StaleSandbox where it does not."""
-        body = wire.ObjectsRequest(self.boot_epoch, key.sandbox_id, key.epoch, get, put)
+        body = heldwire.ObjectsRequest(self.boot_epoch, key.sandbox_id, key.epoch, get, put)
         return await self._call_for_sandbox("/objects", Signed, body)
 
-    async def commit(self, version: wire.VersionRequest) -> wire.Receipt:
+    async def commit(self, version: heldwire.VersionRequest) -> heldwire.Receipt:
         """Publish a version; durable when this returns. StaleSandbox where it must not be."""
-        return await self._call_for_sandbox("/versions", wire.Receipt, version, timeout_s=COMMIT_S)
+        return await self._call_for_sandbox("/versions", heldwire.Receipt, version, timeout_s=COMMIT_S)
 
     async def _call_for_sandbox(self, path: str, kind: type[T], body: Any, *, timeout_s: float = CALL_S) -> T:
         try:

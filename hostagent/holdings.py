@@ -11,8 +11,9 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from hostagent.fields import Stages
+from hostagent.heldwire import SandboxEnded, SandboxWish
 from hostagent.journal import read, replace
-from hostagent.wire import SandboxEnded, SandboxWish, Stages
 
 logger = structlog.get_logger(__name__)
 

@@ -21,8 +21,9 @@ from typing import TypeVar
 import msgspec
 import structlog
 
+from hostagent.fields import SandboxId, Stages
 from hostagent.logs.tailer import Checkpoint
-from hostagent.wire import Finished, LeaseKey, Outcome, SandboxId, Stages
+from hostagent.wire import Finished, LeaseKey, Outcome
 
 logger = structlog.get_logger(__name__)
 T = TypeVar("T")

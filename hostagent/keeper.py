@@ -20,6 +20,15 @@ from hostagent import machine, outcome
 from hostagent.backoff import Backoff
 from hostagent.drivers.base import Driver, Exit, SandboxSpec
 from hostagent.errors import AgentError, DriverError, StaleBoot, StaleSandbox
+from hostagent.fields import Stages
+from hostagent.heldwire import (
+    DamagedObject,
+    SandboxEnd,
+    SandboxEnded,
+    SandboxRunning,
+    SandboxWish,
+    VersionReason,
+)
 from hostagent.holdings import HeldPhase, HeldRecord, Holdings
 from hostagent.outbox import Box
 from hostagent.sandbox import Sandbox
@@ -29,15 +38,6 @@ from hostagent.saving import Depot, HeldVolume, workspace_of
 from hostagent.uploads import Uploads
 from hostagent.volumes.errors import Damaged, PathTooLong
 from hostagent.waiting import first, unless
-from hostagent.wire import (
-    DamagedObject,
-    SandboxEnd,
-    SandboxEnded,
-    SandboxRunning,
-    SandboxWish,
-    Stages,
-    VersionReason,
-)
 
 logger = structlog.get_logger(__name__)
 

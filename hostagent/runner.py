@@ -15,6 +15,7 @@ from hostagent import machine, outcome
 from hostagent.config import Config
 from hostagent.drivers.base import Driver, Exit
 from hostagent.errors import AgentError, DriverError
+from hostagent.fields import Stages
 from hostagent.journal import Journal, Phase, Record
 from hostagent.logs.flood import Limits
 from hostagent.logs.output import Output
@@ -23,7 +24,7 @@ from hostagent.outbox import Box, Outbox
 from hostagent.sandbox import Place
 from hostagent.uploads import Uploads
 from hostagent.waiting import first
-from hostagent.wire import Assignment, Finished, Outcome, Stages, Started
+from hostagent.wire import Assignment, Finished, Outcome, Started
 
 logger = structlog.get_logger(__name__)
 

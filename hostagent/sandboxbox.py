@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import structlog
 
+from hostagent.heldwire import SandboxEnded, SandboxKey, SandboxRunning, VolumeSize
 from hostagent.outbox import Box, Sent
-from hostagent.wire import Result, SandboxEnded, SandboxKey, SandboxRunning, VolumeSize
+from hostagent.wire import Result
 
 logger = structlog.get_logger(__name__)
 

@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from hostagent import machine, wire
+from hostagent import heldwire, machine
 from hostagent.drivers.base import Found
 from hostagent.errors import AgentError, DriverError
 from hostagent.holdings import HeldPhase, HeldRecord
@@ -27,7 +27,7 @@ logger = structlog.get_logger(__name__)
 ENDED_LIMIT = 100_000  # as in `hostagent.leases`
 SWEEP_S = 5.0
 
-_REPORTED_AS: dict[HeldPhase, wire.SandboxPhase] = {
+_REPORTED_AS: dict[HeldPhase, heldwire.SandboxPhase] = {
     HeldPhase.ACCEPTED: "accepted",
     HeldPhase.RUNNING: "running",
     HeldPhase.ENDING: "ending",
@@ -91,10 +91,10 @@ class Sandboxes:
         except DriverError as error:
             logger.warning("destroy_failed", sandbox=sandbox_id, error=error.message)
 
-    def reported(self) -> list[wire.ReportedSandbox]:
+    def reported(self) -> list[heldwire.ReportedSandbox]:
         """For the boot."""
         records = [keeper.record for keeper in self._keepers.values()]
-        return [wire.ReportedSandbox(r.sandbox_id, r.wish.epoch, _REPORTED_AS[r.phase]) for r in records]
+        return [heldwire.ReportedSandbox(r.sandbox_id, r.wish.epoch, _REPORTED_AS[r.phase]) for r in records]
 
     def volumes(self) -> list[UUID]:
         """For the boot: workspaces that have files here."""
@@ -120,11 +120,11 @@ class Sandboxes:
             self._start(self._delete(workspace))
         for raw in wishes:
             try:
-                self._wish(wire.wish_of(raw))
+                self._wish(heldwire.wish_of(raw))
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                self._refuse(wire.sandbox_key_of(raw), f"its wish is invalid: {error}")
+                self._refuse(heldwire.sandbox_key_of(raw), f"its wish is invalid: {error}")
 
-    def _wish(self, wish: wire.SandboxWish) -> None:
+    def _wish(self, wish: heldwire.SandboxWish) -> None:
         keeper = self._keepers.get(wish.sandbox_id) or self._accepted(wish)
         if keeper is None:
             return
@@ -136,7 +136,7 @@ class Sandboxes:
             self._unheard.remove(wish.sandbox_id)
             self._run(keeper)
 
-    def _accepted(self, wish: wire.SandboxWish) -> Keeper | None:
+    def _accepted(self, wish: heldwire.SandboxWish) -> Keeper | None:
         if wish.sandbox_id in self._ended or wish.sandbox_id in self._refused:
             return None
         record = HeldRecord(wish, self._boot_id, machine.now_ms())
@@ -146,14 +146,14 @@ class Sandboxes:
         self._run(keeper)
         return keeper
 
-    def _refuse(self, key: wire.SandboxKey | None, why: str) -> None:
+    def _refuse(self, key: heldwire.SandboxKey | None, why: str) -> None:
         """A wish that cannot be trusted: say so, if it can be said whose it is; touch nothing."""
         logger.error("wish_refused", sandbox=key.sandbox_id if key else None, why=why)
         if key is None or key.sandbox_id in self._keepers or key.sandbox_id in self._refused:
             return
         box = self._refused[key.sandbox_id] = SandboxBox(key, self._site.wake, asyncio.Event())
         message = f"The host refused the sandbox: {why}"[:300]
-        box.tell(wire.SandboxEnded(key.sandbox_id, key.epoch, machine.now_ms(), "start_failed", message))
+        box.tell(heldwire.SandboxEnded(key.sandbox_id, key.epoch, machine.now_ms(), "start_failed", message))
 
     def _run(self, keeper: Keeper) -> None:
         task = self._start(keeper.run())

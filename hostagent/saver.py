@@ -8,11 +8,11 @@ from typing import Any
 
 from hostagent.backoff import Backoff, jitter
 from hostagent.errors import AgentError, StaleBoot, StaleSandbox
+from hostagent.heldwire import VersionReason, VolumeSize
 from hostagent.holdings import HeldRecord
 from hostagent.sandboxbox import SandboxBox
 from hostagent.saving import HeldVolume
 from hostagent.volumes.errors import PathTooLong
-from hostagent.wire import VersionReason, VolumeSize
 
 MEASURE_S = 60.0
 

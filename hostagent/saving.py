@@ -12,6 +12,7 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 from hostagent import machine
 from hostagent.client import Client
 from hostagent.errors import ApiError
+from hostagent.heldwire import SandboxWish, VersionReason, VersionRequest
 from hostagent.images.store import installed_build
 from hostagent.linux import files
 from hostagent.shelf import GIB, Kind, Shelf, is_dirty
@@ -24,7 +25,6 @@ from hostagent.volumes.signing import Signed
 from hostagent.volumes.store import VolumeStore
 from hostagent.volumes.threads import blocking
 from hostagent.volumes.volume import Pending, Version
-from hostagent.wire import SandboxWish, VersionReason, VersionRequest
 
 
 @dataclass(frozen=True, slots=True)

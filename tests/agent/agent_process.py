@@ -16,7 +16,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from hostagent import cli, wire
+from hostagent import cli, heldwire, wire
 from hostagent.client import Client
 from hostagent.config import Config, load
 from hostagent.drivers.oci import OciDriver
@@ -114,7 +114,7 @@ def arm_keeping(death: Death, driver: OciDriver) -> None:
         forget(self, sandbox_id)
         death.at("after held forget")
 
-    async def dying_commit(self: Client, version: wire.VersionRequest) -> wire.Receipt:
+    async def dying_commit(self: Client, version: heldwire.VersionRequest) -> heldwire.Receipt:
         death.at(f"before commit {version.reason}")
         receipt = await commit(self, version)
         death.at(f"after commit {version.reason}")
