@@ -39,6 +39,7 @@ class Sandbox(models.Model):
     vcpus = models.PositiveSmallIntegerField()
     disk_gb = models.PositiveIntegerField()
     image = models.CharField(max_length=63, default="standard")
+    image_build = models.CharField(max_length=128, blank=True)  # empty: the host's present one
     checkpoint_s = models.PositiveIntegerField(default=0)  # how often it is saved by itself; 0: never
 
     is_stop_wished = models.BooleanField(default=False)

@@ -29,6 +29,7 @@ class Workspace(models.Model):
     name = models.CharField(max_length=63)
     disk_gb = models.PositiveIntegerField()
     image = models.CharField(max_length=63, default="standard")
+    image_build = models.CharField(max_length=128, blank=True)  # the build it was first saved on: stays so
     head = models.ForeignKey("Version", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     last_number = models.PositiveIntegerField(default=0)
 
