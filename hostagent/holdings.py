@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import structlog
 
+from hostagent import machine
 from hostagent.fields import Stages
-from hostagent.heldwire import SandboxEnded, SandboxWish
+from hostagent.heldwire import DamagedObject, SandboxEnd, SandboxEnded, SandboxWish
 from hostagent.journal import read, replace
 
 logger = structlog.get_logger(__name__)
@@ -77,3 +79,37 @@ class Holdings:
 
     def _path(self, sandbox_id: str) -> Path:
         return self._root / f"{sandbox_id}.json"
+
+
+class Holding:
+    """One record, and how it is changed: what is noted here is on file at once."""
+
+    def __init__(self, holdings: Holdings, record: HeldRecord, log: Any) -> None:
+        self.record = record
+        self._holdings = holdings
+        self._log = log
+
+    def write(self) -> None:
+        self._holdings.write(self.record)
+
+    def move(self, phase: HeldPhase) -> None:
+        self.record.phase = phase
+        self.write()
+
+    def end(self, reason: SandboxEnd, message: str, damaged: DamagedObject | None = None) -> None:
+        """Note why it ends. The first reason stays."""
+        record = self.record
+        if record.end is None:
+            record.end = SandboxEnded(
+                record.sandbox_id, record.wish.epoch, machine.now_ms(), reason, message, damaged
+            )
+            self._log.info("sandbox_ending", reason=reason, message=message)
+        self.move(HeldPhase.ENDING)
+
+    def amend(self, message: str) -> None:
+        """Say more of why it ended."""
+        if self.record.end is not None:
+            self.record.end = msgspec.structs.replace(self.record.end, message=message)
+
+    def forget(self) -> None:
+        self._holdings.forget(self.record.sandbox_id)

@@ -63,4 +63,4 @@ class Insider(Place):
 
     def leave(self) -> None:
         if self._keeper is not None:
-            self._keeper.leave(self._record.lease_id)
+            self._keeper.occupants.leave(self._record.lease_id)

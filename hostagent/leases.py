@@ -205,7 +205,7 @@ class Leases:
         lease_id = runner.record.lease_id
         self._runners.pop(lease_id, None)
         if runner.record.in_sandbox and (keeper := self._sandboxes.get(runner.record.sandbox_id)):
-            keeper.forget(lease_id)
+            keeper.occupants.forget(lease_id)
         self._ended[lease_id] = None
         if len(self._ended) > ENDED_LIMIT:
             self._ended.popitem(last=False)
