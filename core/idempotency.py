@@ -19,6 +19,7 @@ from core.models import IdempotencyRecord
 HEADER = "Idempotency-Key"
 KEY_LIMIT = 255
 Answer = tuple[int, dict[str, Any]]
+Create = Callable[[], Answer]
 
 
 class IdempotencyKeyReused(Conflict):
@@ -31,7 +32,7 @@ class _Taken(Exception):
     """Somebody else's transaction recorded the key first."""
 
 
-def idempotent(owner: AbstractBaseUser, key: str, digest: str, create: Callable[[], Answer]) -> Answer:
+def idempotent(owner: AbstractBaseUser, key: str, digest: str, create: Create) -> Answer:
     """Run `create` in a transaction and remember its answer (status, JSON body) under the key.
 
     A repetition gets the remembered answer; the same key with another digest is a conflict. An
@@ -82,7 +83,7 @@ def _remembered(owner: AbstractBaseUser, key: str, digest: str) -> Answer | None
     return record.status, record.body
 
 
-def _create(owner: AbstractBaseUser, key: str, digest: str, create: Callable[[], Answer]) -> Answer:
+def _create(owner: AbstractBaseUser, key: str, digest: str, create: Create) -> Answer:
     status, body = create()
     try:
         IdempotencyRecord.objects.create(

@@ -1,4 +1,4 @@
-"""What the views share: who asks, the frame around a page, and its address with other parameters."""
+"""What the views share: the frame around a page, and its address with other parameters."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from accounts.models import User
-
 PAGE_SIZE = 25
 NAV = (
     ("jobs", "Jobs", "/jobs/"),
@@ -18,11 +16,6 @@ NAV = (
     ("api", "API docs", "/api/docs/"),
 )
 OF_THE_MOMENT = ("from", "done")  # they belong to one look at a page, not to its address
-
-
-def actor_of(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # noqa: S101 - login_required has seen to it
-    return request.user
 
 
 def page(

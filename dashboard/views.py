@@ -16,11 +16,12 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.api.actor import actor_of
 from accounts.models import User
 from accounts.selectors import token_list
 from core.idempotency import digest_of, idempotent
 from dashboard import presentation, selectors
-from dashboard.pages import PAGE_SIZE, actor_of, address, page, searched
+from dashboard.pages import PAGE_SIZE, address, page, searched
 from jobs.models import Job
 from jobs.selectors import job_events, job_get
 from jobs.services import JobSpec, job_submit

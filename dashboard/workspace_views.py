@@ -10,10 +10,11 @@ from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts.api.actor import actor_of
 from accounts.models import User
 from core.errors import Invalid
 from dashboard import selectors
-from dashboard.pages import PAGE_SIZE, actor_of, address, page, searched
+from dashboard.pages import PAGE_SIZE, address, page, searched
 from dashboard.workspace_cards import version_rows, workspace_card
 from dashboard.workspace_forms import FORMS, WorkspaceForm
 from workspaces.hooks import active_jobs

@@ -10,7 +10,8 @@ from rest_framework.views import APIView
 
 from accounts import services
 from accounts.api import serializers
-from accounts.models import ApiToken, User
+from accounts.api.actor import actor_of
+from accounts.models import ApiToken
 from accounts.selectors import token_list
 from core.api.pagination import PAGE_PARAMETERS, paginated
 
@@ -19,7 +20,7 @@ class MeView(APIView):
     @extend_schema(operation_id="auth_me", responses=serializers.MeOutput)
     def get(self, request: Request) -> Response:
         """Whose credentials these are."""
-        user = _user(request)
+        user = actor_of(request)
         user.token = request.auth if isinstance(request.auth, ApiToken) else None  # type: ignore[attr-defined]
         return Response(serializers.MeOutput(user).data)
 
@@ -32,7 +33,7 @@ class TokensView(APIView):
     )
     def get(self, request: Request) -> Response:
         """Your tokens, without their text."""
-        return Response(paginated(request, "tokens", token_list(_user(request)), serializers.TokenOutput))
+        return Response(paginated(request, "tokens", token_list(actor_of(request)), serializers.TokenOutput))
 
     @extend_schema(
         operation_id="auth_token_create",
@@ -43,7 +44,7 @@ class TokensView(APIView):
         """Make a token. Its text is in this answer and nowhere else."""
         wanted = serializers.TokenCreateInput(data=request.data)
         wanted.is_valid(raise_exception=True)
-        token, text = services.token_create(_user(request), **wanted.validated_data)
+        token, text = services.token_create(actor_of(request), **wanted.validated_data)
         shown = {**serializers.TokenOutput(token).data, "token": text}
         return Response(shown, status=status.HTTP_201_CREATED)
 
@@ -52,10 +53,5 @@ class TokenView(APIView):
     @extend_schema(operation_id="auth_token_revoke", responses={204: None})
     def delete(self, request: Request, token_id: int) -> Response:
         """Refuse a token from now on."""
-        services.token_revoke(_user(request), token_id)
+        services.token_revoke(actor_of(request), token_id)
         return Response(status=status.HTTP_204_NO_CONTENT)
-
-
-def _user(request: Request) -> User:
-    assert isinstance(request.user, User)  # noqa: S101 - IsAuthenticated has seen to it
-    return request.user

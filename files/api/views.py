@@ -15,12 +15,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.models import User
-from core.api.idempotency import IDEMPOTENCY_KEY
+from accounts.api.actor import actor_of
+from core.api.idempotency import IDEMPOTENCY_KEY, answer_once
 from core.api.pagination import PAGE_PARAMETERS, paginated
 from core.api.views import WaitingView
 from core.errors import Invalid
-from core.idempotency import digest_of, idempotent, key_of
+from core.idempotency import Answer, key_of
 from files import selectors
 from files.api import examples, outputs
 from files.api.parsers import FormParser, Received
@@ -52,10 +52,15 @@ class FilesView(APIView):
         received = request.FILES.get("file")
         if not isinstance(received, Received):
             raise Invalid("The form has no file in its part `file`.", fields={"file": "is required"})
-        actor, key = _actor(request), key_of(request.headers)
+        key_of(request.headers)  # refuses a bad one before anything is stored
+        actor = actor_of(request)
         upload = upload_put(actor, received.name, received.body)
-        digest = digest_of("POST", request.path, {"name": upload.name, "sha256": upload.sha256})
-        status, answer = idempotent(actor, key, digest, lambda: (201, file_object(upload_create(upload))))
+
+        def create() -> Answer:
+            return 201, file_object(upload_create(upload))
+
+        told = {"name": upload.name, "sha256": upload.sha256}
+        status, answer = answer_once(actor, request, create, body=told)
         return Response(answer, status=status)
 
     @extend_schema(
@@ -67,7 +72,7 @@ class FilesView(APIView):
     def get(self, request: Request) -> Response:
         """Your files that have not expired, newest first."""
         return Response(
-            paginated(request, "files", selectors.upload_list(_actor(request)), outputs.FileOutput)
+            paginated(request, "files", selectors.upload_list(actor_of(request)), outputs.FileOutput)
         )
 
 
@@ -75,12 +80,12 @@ class FileView(APIView):
     @extend_schema(operation_id="file_get", responses=outputs.FileOutput, examples=examples.FILE)
     def get(self, request: Request, file_id: str) -> Response:
         """What is known of one file."""
-        return Response(file_object(selectors.upload_get(_actor(request), file_id)))
+        return Response(file_object(selectors.upload_get(actor_of(request), file_id)))
 
     @extend_schema(operation_id="file_delete", responses={204: None})
     def delete(self, request: Request, file_id: str) -> Response:
         """Remove a file now."""
-        upload_delete(selectors.upload_get(_actor(request), file_id))
+        upload_delete(selectors.upload_get(actor_of(request), file_id))
         return Response(status=204)
 
 
@@ -90,7 +95,7 @@ class FileContentView(WaitingView):
     )
     def get(self, request: Request, file_id: str) -> HttpResponseBase:
         """The bytes of one file."""
-        upload = selectors.upload_get(_actor(request), file_id)
+        upload = selectors.upload_get(actor_of(request), file_id)
         body = objectstore.stream(keys.file_key(upload.owner_id, upload.pk))
         if body is None:
             raise FileNotFound
@@ -118,9 +123,3 @@ async def _pieces(body: Any) -> AsyncIterator[bytes]:
 
 def _next(pieces: Iterator[bytes]) -> bytes:
     return next(pieces, b"")
-
-
-def _actor(request: Request) -> User:
-    actor = request.user
-    assert isinstance(actor, User)  # noqa: S101 - IsAuthenticated has made sure; for the type checker
-    return actor

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import msgspec
 from django.conf import settings
 from django.http import HttpResponse
@@ -12,11 +10,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.api.actor import actor_of
 from accounts.models import ApiToken, User
-from core.api.idempotency import IDEMPOTENCY_KEY
+from core.api.idempotency import IDEMPOTENCY_KEY, answer_once
 from core.api.pagination import PAGE_PARAMETERS, paginated
 from core.api.views import WaitingView
-from core.idempotency import Answer, digest_of, idempotent, key_of
+from core.idempotency import Answer
 from jobs import logs, selectors
 from jobs.api import examples, inputs, outputs, queries
 from jobs.errors import NotSavedInTime
@@ -36,10 +35,9 @@ class JobsView(APIView):
     )
     def post(self, request: Request) -> Response:
         """Submit a script. It starts as soon as a host has room; the answer does not wait for that."""
-        body = cast("dict[str, Any]", request.data)  # the parser lets nothing else pass
-        form = inputs.JobInput(data=body)
+        form = inputs.JobInput(data=request.data)
         form.is_valid(raise_exception=True)
-        actor = _actor(request)
+        actor = actor_of(request)
         token = request.auth if isinstance(request.auth, ApiToken) else None
 
         def create() -> Answer:
@@ -47,8 +45,7 @@ class JobsView(APIView):
             words = f"Accepted. {job.message}" if job.message else "Accepted."
             return 202, {"request_id": str(job.pk), "status": job.status, "message": words}
 
-        digest = digest_of("POST", request.path, body)
-        status, answer = idempotent(actor, key_of(request.headers), digest, create)
+        status, answer = answer_once(actor, request, create)
         return Response(answer, status=status)
 
     @extend_schema(
@@ -61,7 +58,7 @@ class JobsView(APIView):
         """Your jobs, newest first."""
         query = request.query_params.dict()
         jobs = selectors.job_list(
-            _actor(request),
+            actor_of(request),
             status=queries.status(query),
             text=queries.text(query),
             workspace=queries.workspace(query),
@@ -73,7 +70,7 @@ class JobView(APIView):
     @extend_schema(operation_id="job_get", responses=outputs.JobOutput, examples=examples.JOB)
     def get(self, request: Request, job: str) -> Response:
         """One job, by id or name."""
-        return Response(job_object(selectors.job_get(_actor(request), job)))
+        return Response(job_object(selectors.job_get(actor_of(request), job)))
 
     @extend_schema(
         operation_id="job_update",
@@ -83,7 +80,7 @@ class JobView(APIView):
     )
     def patch(self, request: Request, job: str) -> Response:
         """Rename a job."""
-        found = selectors.job_get(_actor(request), job)
+        found = selectors.job_get(actor_of(request), job)
         form = inputs.JobPatchInput(data=request.data)
         form.is_valid(raise_exception=True)
         if "name" in form.validated_data:
@@ -97,7 +94,7 @@ class JobStopView(APIView):
     )
     def post(self, request: Request, job: str) -> Response:
         """End a job, and the sandbox that it left running. Repeating it changes nothing."""
-        found = job_stop(selectors.job_get(_actor(request), job))
+        found = job_stop(selectors.job_get(actor_of(request), job))
         return Response({"request_id": str(found.pk), "status": found.status})
 
 
@@ -126,7 +123,7 @@ class JobSyncView(_JobWaitingView):
     def post(self, request: Request, job: str) -> Response | None:
         """Save the job's workspace as it is now, without stopping it. The answer comes when the version is
         durable: it is a receipt for it."""
-        found = self.watch(_actor(request), job, settings.WAIT_LIMIT_S)
+        found = self.watch(actor_of(request), job, settings.WAIT_LIMIT_S)
         self._wish = job_sync(found)
         return self._answer(found)
 
@@ -154,7 +151,7 @@ class JobStatusView(_JobWaitingView):
         after that many seconds; with `revision` too, when the job is at another revision than that."""
         query = request.query_params.dict()
         wait_s, self._known = queries.wait_s(query), queries.whole(query, "revision", -1)
-        first = self.watch(_actor(request), job, wait_s)
+        first = self.watch(actor_of(request), job, wait_s)
         self._status = first.status
         return self._answer(first, is_due=not wait_s or first.status in JOB_FINAL)
 
@@ -178,7 +175,7 @@ class JobLogsView(_JobWaitingView):
         ended, or after that many seconds."""
         query = request.query_params.dict()
         self._reader = _LogReader(query)
-        return self._answer(self.watch(_actor(request), job, queries.wait_s(query)))
+        return self._answer(self.watch(actor_of(request), job, queries.wait_s(query)))
 
     def look(self) -> HttpResponse | None:
         return self._answer(self.read())
@@ -223,7 +220,7 @@ class JobEventsView(APIView):
     )
     def get(self, request: Request, job: str) -> Response:
         """What happened to a job, in order."""
-        events = selectors.job_events(selectors.job_get(_actor(request), job))
+        events = selectors.job_events(selectors.job_get(actor_of(request), job))
         return Response(paginated(request, "events", events, outputs.JobEventOutput))
 
 
@@ -245,9 +242,3 @@ class PoolStatusView(APIView):
                 "max_pool_size": pool.total,
             }
         )
-
-
-def _actor(request: Request) -> User:
-    actor = request.user
-    assert isinstance(actor, User)  # noqa: S101 - IsAuthenticated has made sure; for the type checker
-    return actor

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.models import User
-from core.api.idempotency import IDEMPOTENCY_KEY
+from accounts.api.actor import actor_of
+from core.api.idempotency import IDEMPOTENCY_KEY, answer_once
 from core.api.pagination import PAGE_PARAMETERS, paginated
-from core.idempotency import Answer, digest_of, idempotent, key_of
+from core.idempotency import Answer
 from workspaces import selectors
 from workspaces.api import examples, inputs, outputs
 from workspaces.services import version_restore, workspace_delete, workspace_fork, workspace_resize
@@ -28,7 +26,7 @@ class WorkspacesView(APIView):
     )
     def get(self, request: Request) -> Response:
         """Your workspaces, newest first."""
-        workspaces = selectors.workspace_list(_actor(request))
+        workspaces = selectors.workspace_list(actor_of(request))
         return Response(paginated(request, "workspaces", workspaces, outputs.WorkspaceOutput))
 
 
@@ -38,7 +36,7 @@ class WorkspaceView(APIView):
     )
     def get(self, request: Request, name: str) -> Response:
         """One workspace, by name."""
-        return Response(workspace_object(selectors.workspace_get(_actor(request), name)))
+        return Response(workspace_object(selectors.workspace_get(actor_of(request), name)))
 
     @extend_schema(
         operation_id="workspace_update",
@@ -48,7 +46,7 @@ class WorkspaceView(APIView):
     )
     def patch(self, request: Request, name: str) -> Response:
         """Change how much a workspace may hold."""
-        workspace = selectors.workspace_get(_actor(request), name)
+        workspace = selectors.workspace_get(actor_of(request), name)
         form = inputs.WorkspacePatchInput(data=request.data)
         form.is_valid(raise_exception=True)
         workspace_resize(workspace, form.validated_data["disk_gb"])
@@ -57,7 +55,7 @@ class WorkspaceView(APIView):
     @extend_schema(operation_id="workspace_delete", responses={204: None})
     def delete(self, request: Request, name: str) -> Response:
         """Delete a workspace and all of its versions. Not while a job uses it; forks stay."""
-        workspace_delete(selectors.workspace_get(_actor(request), name))
+        workspace_delete(selectors.workspace_get(actor_of(request), name))
         return Response(status=204)
 
 
@@ -70,7 +68,7 @@ class VersionsView(APIView):
     )
     def get(self, request: Request, name: str) -> Response:
         """What a workspace can be restored to, newest first."""
-        workspace = selectors.workspace_get(_actor(request), name)
+        workspace = selectors.workspace_get(actor_of(request), name)
         versions = selectors.version_list(workspace).select_related("workspace")
         return Response(paginated(request, "versions", versions, outputs.VersionOutput))
 
@@ -86,7 +84,7 @@ class RestoreView(APIView):
     def post(self, request: Request, name: str) -> Response:
         """Make an older version the newest one again, as a new version: nothing is overwritten. Not
         while a job uses the workspace."""
-        actor = _actor(request)
+        actor = actor_of(request)
         workspace = selectors.workspace_get(actor, name)
         form = inputs.RestoreInput(data=request.data)
         form.is_valid(raise_exception=True)
@@ -94,7 +92,7 @@ class RestoreView(APIView):
         def create() -> Answer:
             return 200, {"version": version_restore(workspace, form.validated_data["version"]).number}
 
-        _, made = idempotent(actor, key_of(request.headers), _digest(request), create)
+        _, made = answer_once(actor, request, create)
         # As it is now: it has become durable after that.
         return Response(version_object(selectors.version_get(workspace, made["version"])))
 
@@ -109,7 +107,7 @@ class ForkView(APIView):
     )
     def post(self, request: Request, name: str) -> Response:
         """A new workspace that begins as this one is (or was). Nothing is copied."""
-        actor = _actor(request)
+        actor = actor_of(request)
         source = selectors.workspace_get(actor, name)
         form = inputs.ForkInput(data=request.data)
         form.is_valid(raise_exception=True)
@@ -119,15 +117,5 @@ class ForkView(APIView):
             workspace_fork(actor, source, wanted["name"], number=wanted.get("version"))
             return 201, {}
 
-        status, _ = idempotent(actor, key_of(request.headers), _digest(request), create)
+        status, _ = answer_once(actor, request, create)
         return Response(workspace_object(selectors.workspace_get(actor, wanted["name"])), status=status)
-
-
-def _digest(request: Request) -> str:
-    return digest_of("POST", request.path, cast("dict[str, Any]", request.data))
-
-
-def _actor(request: Request) -> User:
-    actor = request.user
-    assert isinstance(actor, User)  # noqa: S101 - IsAuthenticated has made sure; for the type checker
-    return actor
