@@ -39,7 +39,9 @@ def hand_out(request: dict[str, Any]) -> dict[str, str]:
         token = token_create(user, "make up")[1]
     result = {"token": token}
     if request["is_enrolment_wanted"]:
-        result["enrolment_token"] = enrolment_token_create(timedelta(minutes=30))
+        # This machine's host: what it builds is what the others are to run.
+        token = enrolment_token_create(timedelta(minutes=30), publishes_images=True)
+        result["enrolment_token"] = token
     return result
 
 

@@ -8,6 +8,9 @@ from django.http import HttpRequest
 from hosts.models import Host
 
 
+EDITABLE = ("is_draining", "revoked_at", "publishes_images")
+
+
 @admin.register(Host)
 class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = (
@@ -31,6 +34,7 @@ class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "created_at",
         "agent_version",
         "isolation",
+        "publishes_images",
         "boot_epoch",
         "machine_boot_id",
         "revision",
@@ -40,7 +44,7 @@ class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "used_sandboxes",
         "used_memory_mb",
     )
-    readonly_fields = tuple(name for name in fields if name not in ("is_draining", "revoked_at"))
+    readonly_fields = tuple(name for name in fields if name not in EDITABLE)
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - Django's signature
         return False

@@ -17,6 +17,7 @@ class EnrolmentToken(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True, blank=True)
+    publishes_images = models.BooleanField(default=False)  # a right that goes to the host
     host = models.OneToOneField("Host", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
 
     def __str__(self) -> str:
@@ -42,6 +43,7 @@ class Host(models.Model):
     machine_boot_id = models.CharField(max_length=64, blank=True)
     revision = models.PositiveBigIntegerField(default=0)
     sandbox_revision = models.PositiveBigIntegerField(default=0)  # the last that was about a held sandbox
+    image_revision = models.PositiveBigIntegerField(default=0)  # the last that was about images
     last_seen_at = models.DateTimeField(null=True, blank=True)
     is_online = models.BooleanField(default=False)  # booted and heard of within HOST_LEASE_S
     is_draining = models.BooleanField(default=False)  # the operator's wish
@@ -49,6 +51,7 @@ class Host(models.Model):
 
     agent_version = models.CharField(max_length=40, blank=True)
     isolation = models.CharField(max_length=20, default="container")
+    publishes_images = models.BooleanField(default=False)  # may give everybody's hosts what they run
     capacity_sandboxes = models.PositiveIntegerField(default=0)
     capacity_memory_mb = models.PositiveIntegerField(default=0)
     capacity_vcpus = models.PositiveIntegerField(default=0)

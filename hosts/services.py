@@ -50,10 +50,13 @@ def digest_of(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def enrolment_token_create(lifetime: timedelta) -> str:
-    """The text of a new one-time token. Only its digest is stored."""
+def enrolment_token_create(lifetime: timedelta, *, publishes_images: bool = False) -> str:
+    """The text of a new one-time token. Only its digest is stored. `publishes_images`: the host that joins
+    with it may publish images, which run on everybody's machines."""
     text = ENROLMENT_PREFIX + secrets.token_urlsafe(32)
-    EnrolmentToken.objects.create(digest=digest_of(text), expires_at=timezone.now() + lifetime)
+    EnrolmentToken.objects.create(
+        digest=digest_of(text), expires_at=timezone.now() + lifetime, publishes_images=publishes_images
+    )
     return text
 
 
@@ -67,12 +70,16 @@ def host_enrol(token: str, name: str, agent_version: str) -> tuple[Host, str]:
         )
         if not usable.update(used_at=now):
             raise BadEnrolmentToken
+        used = EnrolmentToken.objects.get(digest=digest_of(token))
         try:
             with transaction.atomic():
-                host = Host.objects.create(name=name, key_digest=digest_of(key), agent_version=agent_version)
+                host = Host.objects.create(
+                    name=name, key_digest=digest_of(key), agent_version=agent_version,
+                    publishes_images=used.publishes_images,
+                )  # fmt: skip
         except IntegrityError as error:
             raise HostNameTaken from error
-        EnrolmentToken.objects.filter(digest=digest_of(token)).update(host=host)
+        EnrolmentToken.objects.filter(pk=used.pk).update(host=host)
     return host, key
 
 
@@ -145,6 +152,15 @@ def host_sandbox_revision_next(host_id: UUID) -> int:
     return host.revision
 
 
+def hosts_image_revision_next() -> list[UUID]:
+    """Let every host be asked about images at its next poll. Returns whom to wake once that is committed."""
+    current = Host.objects.filter(revoked_at__isnull=True)
+    # In one order: two of these must not wait for each other's hosts.
+    ids = list(current.select_for_update().order_by("pk").values_list("pk", flat=True))
+    current.filter(pk__in=ids).update(revision=F("revision") + 1, image_revision=F("revision") + 1)
+    return ids
+
+
 def host_take_room(host_id: UUID, memory_mb: int) -> bool:
     """Take the room of one sandbox if the host still takes work and has it."""
     return bool(_TAKE_ROOM(host_id=host_id, memory_mb=memory_mb))
@@ -158,6 +174,12 @@ def host_give_room(host_id: UUID, memory_mb: int) -> None:
 def host_drain(name: str, *, is_draining: bool) -> None:
     """Let the host finish what it has and give it nothing new, or end that."""
     if not Host.objects.filter(name=name, revoked_at__isnull=True).update(is_draining=is_draining):
+        raise NoSuchHost
+
+
+def host_publishes_images(name: str, *, is_allowed: bool) -> None:
+    """Let the host publish images, or end that."""
+    if not Host.objects.filter(name=name, revoked_at__isnull=True).update(publishes_images=is_allowed):
         raise NoSuchHost
 
 
