@@ -5,7 +5,7 @@ VENV := .venv/bin
 DEPLOY := $(PYTHON) -m deploy
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help up down clean status logs restart test test-fast lint format bench openapi requirements
+.PHONY: help up down clean status logs restart host host-remove test test-fast lint format bench openapi requirements
 
 help:  ## Show this
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 16
@@ -27,6 +27,12 @@ logs:  ## Follow the logs of all processes
 
 restart:  ## Restart web, worker, beat and agent with the present code
 	@$(DEPLOY) restart
+
+host:  ## Start a further host on this machine: `make host NAME=b`
+	@$(DEPLOY) host add $(NAME)
+
+host-remove:  ## End it, with all that it made: `make host-remove NAME=b`
+	@$(DEPLOY) host remove $(NAME)
 
 setup-dev:
 	@$(DEPLOY) setup-dev

@@ -13,7 +13,7 @@ from deploy import bootstrap
 from deploy.errors import SetupError
 
 # What each command needs before it can run; the others only need a .venv that is there already.
-NEEDS_SERVER = {"up", "restart", "setup"}
+NEEDS_SERVER = {"up", "restart", "setup", "host"}
 NEEDS_TESTS = {"setup-dev"}
 
 

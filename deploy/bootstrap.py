@@ -12,9 +12,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from deploy.agents import agent_environment
 from deploy.errors import SetupError
 from deploy.layout import load
-from deploy.processes import agent_environment
 from deploy.progress import say, step
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -11,12 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deploy import down as downing
+from deploy import hosts
 from deploy import layout as layouts
 from deploy import up as upping
 from deploy.errors import SetupError
 from deploy.layout import ROOT, Layout
 from deploy.processes import PYTHON, drop_rights, environment_for_command, server_environment
 from deploy.progress import say
+from deploy.stack import Stack
 from deploy.supervise import Supervisor
 
 
@@ -30,7 +32,7 @@ def restart(layout: Layout) -> None:
     _welcome(upping.restart(layout), began)
 
 
-def _welcome(stack: upping.Stack, began: float) -> None:
+def _welcome(stack: Stack, began: float) -> None:
     said = upping.hello(stack)
     layout = stack.layout
     say(f"\n  $ mags run 'echo Hello World'\n  {said}\n")
@@ -69,31 +71,62 @@ def logs(layout: Layout) -> None:
 
 def manage(layout: Layout, arguments: list[str]) -> None:
     """manage.py with the environment and the user of the servers."""
-    stack = upping.Stack.load(layout)
+    stack = Stack.load(layout)
     command = [*drop_rights(stack.user), PYTHON, "manage.py", *arguments]
     environment = environment_for_command(layout, server_environment(layout, stack.credentials))
     os.chdir(ROOT)
     os.execvpe(command[0], command, environment)  # noqa: S606 - argument list
 
 
+def host(layout: Layout, arguments: list[str]) -> None:
+    """Add a further host on this machine, or remove it."""
+    parser = argparse.ArgumentParser(prog="python3 -m deploy host")
+    commands = parser.add_subparsers(required=True, dest="command", metavar="command")
+    adding = commands.add_parser("add", help="start a further agent on this machine")
+    adding.add_argument("name")
+    adding.add_argument("settings", nargs="*", metavar="MAGS_AGENT_...=VALUE")
+    removing = commands.add_parser("remove", help="end it, with all that it made")
+    removing.add_argument("name")
+    removing.add_argument(
+        "--force", action="store_true", help="also with work on it; loses what is not saved"
+    )
+    options = parser.parse_args(arguments)
+    if options.command == "add":
+        settings = dict(_pair(text) for text in options.settings)
+        hosts.add(layout, options.name, settings)
+        say(f"\n  {options.name} is a host. `python3 -m deploy host remove {options.name}` ends it.")
+    else:
+        hosts.remove(layout, options.name, is_forced=options.force)
+        say(f"  Nothing of {options.name} is left.")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, is_pair, value = text.partition("=")
+    if not is_pair:
+        raise SetupError(f"{text!r} is no setting", "write MAGS_AGENT_SANDBOXES=8, for example")
+    return key, value
+
+
 COMMANDS: dict[str, Callable[[Layout], None]] = {
     "up": up, "down": down, "clean": clean, "restart": restart, "status": status, "logs": logs,
 }  # fmt: skip
-CHANGES = {"up", "down", "clean", "restart"}
+WITH_ARGUMENTS: dict[str, Callable[[Layout, list[str]], None]] = {"manage": manage, "host": host}
+CHANGES = {"up", "down", "clean", "restart", "host"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python3 -m deploy")
-    parser.add_argument("command", choices=sorted([*COMMANDS, "manage"]))
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of manage.py")
+    parser.add_argument("command", choices=sorted([*COMMANDS, *WITH_ARGUMENTS]))
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of `host` and of manage.py")
     options = parser.parse_args()
     name = options.command
     try:
-        if name == "manage":
-            manage(layouts.load(), options.arguments)
         if name in CHANGES:
             _take_lock()
-        COMMANDS[name](layouts.load())
+        if name in WITH_ARGUMENTS:
+            WITH_ARGUMENTS[name](layouts.load(), options.arguments)
+        else:
+            COMMANDS[name](layouts.load())
     except SetupError as error:
         sys.exit(f"\nmags: {error}")
     except KeyboardInterrupt:

@@ -7,18 +7,20 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from deploy.agents import Agent
 from deploy.errors import SetupError
-from deploy.layout import ROOT, Layout, read_env_file
-from deploy.processes import PYTHON, agent_environment, environment_for_command
+from deploy.layout import ROOT, Layout
+from deploy.processes import PYTHON, environment_for_command
 from deploy.progress import step
+from deploy.stack import Stack
 from deploy.supervise import end_leftovers, leftovers
-from deploy.up import Stack, remove_s3_sockets
+from deploy.up import remove_s3_sockets
 
 CACHE = "cache"  # below var/: what `hostagent image build` keeps
 
 
 def down(layout: Layout) -> None:
-    """Stop all processes, undo everything the agent made on this host, and check."""
+    """Stop all processes, undo everything the agents made on this machine, and check."""
     if not layout.run.exists():
         return
     stack = Stack.load(layout)
@@ -26,20 +28,23 @@ def down(layout: Layout) -> None:
         stack.supervisor.shutdown()
         end_leftovers(layout, stack.processes)
     with step("removing sandboxes, mounts and networks"):
-        _agent_down(layout)
+        for agent in stack.agents:
+            undo(stack, agent)
     remove_s3_sockets(layout)
-    remains = remaining(stack)
+    refuse_remains(remaining(stack))
+
+
+def refuse_remains(remains: list[str]) -> None:
     if remains:
         raise SetupError(
             "this is still there:\n    " + "\n    ".join(remains), "run `make down` again, or tell us"
         )
 
 
-def _agent_down(layout: Layout) -> None:
+def undo(stack: Stack, agent: Agent) -> None:
+    """Remove everything that an agent made on this machine."""
     command = [PYTHON, "-m", "hostagent", "down"]
-    # As it was started, whatever .env says by now.
-    started_with = read_env_file(layout.run / "agent.env") or agent_environment(layout)
-    environment = environment_for_command(layout, started_with)
+    environment = environment_for_command(stack.layout, agent.environment_started_with())
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SetupError(f"`hostagent down` ended with {done.returncode}", done.stdout + done.stderr)
@@ -47,15 +52,21 @@ def _agent_down(layout: Layout) -> None:
 
 def remaining(stack: Stack) -> list[str]:
     """Everything of this stack that is still on the machine."""
-    layout = stack.layout
     return [
-        *(f"process {pid}" for pid in leftovers(layout, stack.processes)),
-        *(f"mount {path}" for path in mounts_below(layout.agent_state)),
-        *(f"loop device {name}" for name in loop_devices(layout.agent_state)),
-        *(f"network namespace {name}" for name in _listed(["ip", "netns", "list"], layout.instance)),
-        *(f"network interface {name}" for name in _listed(["ip", "-brief", "link"], layout.instance)),
-        *(f"nft table {name}" for name in nft_tables(layout.instance)),
-        *(f"cgroup {path}" for path in cgroups(layout.instance)),
+        *(f"process {pid}" for pid in leftovers(stack.layout, stack.processes)),
+        *(line for agent in stack.agents for line in remaining_of(agent)),
+    ]
+
+
+def remaining_of(agent: Agent) -> list[str]:
+    """Everything that an agent made and that is still on the machine."""
+    return [
+        *(f"mount {path}" for path in mounts_below(agent.state)),
+        *(f"loop device {name}" for name in loop_devices(agent.state)),
+        *(f"network namespace {name}" for name in _listed(["ip", "netns", "list"], agent.instance)),
+        *(f"network interface {name}" for name in _listed(["ip", "-brief", "link"], agent.instance)),
+        *(f"nft table {name}" for name in nft_tables(agent.instance)),
+        *(f"cgroup {path}" for path in cgroups(agent.instance)),
     ]
 
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
-import json
 import time
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import redis
 from celery import Celery
 
+from deploy.agents import Agent
 from deploy.credentials import Credentials
 from deploy.errors import SetupError
 from deploy.layout import Layout
 from deploy.progress import step
 from deploy.supervise import Supervisor
+from hostagent import control
+from hostagent.errors import AgentError
 
 READY_LIMIT_S = {"s3": 60, "worker": 60}
 DEFAULT_LIMIT_S = 40
@@ -60,10 +64,10 @@ class Health:
             return False
 
     def s3(self) -> bool:
-        return _get(f"http://127.0.0.1:{self.layout.s3_port}/healthz") is not None
+        return _answers(f"http://127.0.0.1:{self.layout.s3_port}/healthz")
 
     def web(self) -> bool:
-        return _get(f"{self.layout.web_url}/readyz") is not None
+        return _answers(f"{self.layout.web_url}/readyz")
 
     def worker(self) -> bool:
         with Celery(broker=self.redis_url) as app:
@@ -75,10 +79,15 @@ class Health:
     def beat(self) -> bool:
         return self.supervisor.state("beat").state == "RUNNING"
 
-    def has_host(self, token: str) -> bool:
-        """Whether a host with room is online, as the API says."""
-        answer = _get(f"{self.layout.web_url}/api/v1/mags-jobs/pool-status", token)
-        return answer is not None and bool(json.loads(answer)["total_vms"])
+    def agent(self, agent: Agent) -> bool:
+        """Whether it runs and the server knows."""
+        # In a thread: the caller's may have an event loop of its own.
+        with ThreadPoolExecutor(1) as thread:
+            asked = thread.submit(asyncio.run, control.ask(agent.state, "status"))
+        try:
+            return bool(asked.result()["boot_epoch"])
+        except AgentError:
+            return False
 
     def _log_tail(self, name: str) -> str:
         path = self.layout.log / f"{name}.log"
@@ -89,14 +98,13 @@ class Health:
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def _get(url: str, token: str = "") -> bytes | None:
-    """The body of a 200, else nothing."""
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+def _answers(url: str) -> bool:
+    """Whether with 200."""
     try:
-        with _direct.open(urllib.request.Request(url, headers=headers), timeout=ASK_TIMEOUT_S) as answer:  # noqa: S310
-            return bytes(answer.read())
+        with _direct.open(url, timeout=ASK_TIMEOUT_S):
+            return True
     except (OSError, http.client.HTTPException):  # HTTPError is an OSError
-        return None
+        return False
 
 
 def tail(path: Path, lines: int) -> str:

@@ -45,6 +45,11 @@ class Layout:
         return Path(dict(self.settings).get("MAGS_AGENT_STATE_DIR", self.var / "agent")).absolute()
 
     @property
+    def hosts(self) -> Path:
+        """Further hosts on this machine, a directory each."""
+        return self.var / "hosts"
+
+    @property
     def dev_env(self) -> Path:
         return self.var / "dev.env"
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from deploy.agents import agents_of
 from deploy.credentials import Credentials
 from deploy.errors import SetupError
 from deploy.layout import ROOT, Layout
@@ -47,8 +48,8 @@ def all_processes(layout: Layout, credentials: Credentials) -> list[Process]:
         Process("worker", [*celery, "worker", "--loglevel=INFO", "--concurrency=2",
                            "--without-gossip", "--without-mingle"], server, stop_wait_s=30),
         Process("beat", [*celery, "beat", "--loglevel=INFO", "--pidfile="], server),
-        Process("agent", [PYTHON, "-m", "hostagent", "run"], agent_environment(layout),
-                is_root=True, is_started_first=False, stop_wait_s=20),
+        *(Process(agent.process, [PYTHON, "-m", "hostagent", "run"], dict(agent.environment),
+                  is_root=True, is_started_first=False, stop_wait_s=20) for agent in agents_of(layout)),
     ]  # fmt: skip
 
 
@@ -90,15 +91,6 @@ def allowed_hosts(layout: Layout) -> list[str]:
     public = urlsplit(layout.public_url).hostname or ""
     chosen = dict(layout.settings).get("MAGS_ALLOWED_HOSTS", public).split(",")
     return list(dict.fromkeys([*chosen, urlsplit(layout.web_url).hostname or "", "127.0.0.1", "localhost"]))
-
-
-def agent_environment(layout: Layout) -> dict[str, str]:
-    return {
-        "MAGS_AGENT_SERVER_URL": layout.web_url,
-        "MAGS_AGENT_STATE_DIR": str(layout.agent_state),
-        "MAGS_AGENT_INSTANCE": layout.instance,
-        **{k: v for k, v in layout.settings if k.startswith("MAGS_AGENT_")},
-    }
 
 
 def base_environment(layout: Layout) -> dict[str, str]:

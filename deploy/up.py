@@ -4,64 +4,32 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 import socket
-import subprocess
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from deploy import credentials as credential_files
+from deploy import joining
+from deploy.agents import agents_of
 from deploy.credentials import Credentials
 from deploy.errors import SetupError
-from deploy.health import Health
 from deploy.layout import ROOT, Layout, read_env_file, write_env_file, write_private
 from deploy.processes import (
     PYTHON,
     VENV_BIN,
-    Process,
-    agent_environment,
-    all_processes,
     drop_rights,
     environment_for_command,
     redis_config,
-    run_as,
     server_environment,
     supervisor_config,
 )
 from deploy.progress import say, step
-from deploy.supervise import Supervisor, end_leftovers
+from deploy.stack import Stack, run
+from deploy.supervise import end_leftovers
 
 ADMIN_EMAIL = "admin@mags.local"
-IMAGE = "standard"
-# What runs code of this checkout, in the order in which a restart stops it.
-CODE_PROCESSES = ["agent", "beat", "worker", "web"]
+# What runs code of this checkout, after the agents, in the order in which a restart stops it.
+CODE_PROCESSES = ["beat", "worker", "web"]
 PORT_LIMIT_S = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Stack:
-    """A stack and everything needed to act on it."""
-
-    layout: Layout
-    credentials: Credentials
-    processes: list[Process]
-    user: pwd.struct_passwd
-    supervisor: Supervisor
-    health: Health
-
-    @classmethod
-    def load(cls, layout: Layout) -> Stack:
-        credentials = credential_files.load(layout.secrets)
-        supervisor = Supervisor(layout)
-        health = Health(layout, credentials, supervisor)
-        return cls(
-            layout, credentials, all_processes(layout, credentials), run_as(layout), supervisor, health
-        )
-
-    def names(self) -> list[str]:
-        return [process.name for process in self.processes]
 
 
 def up(layout: Layout, *, is_image_wanted: bool = True) -> Stack:
@@ -76,13 +44,15 @@ def up(layout: Layout, *, is_image_wanted: bool = True) -> Stack:
     if not is_running:
         recover(stack)
     provisioned = provision(stack)
-    if is_image_wanted:
-        build_image(stack)
-    point_agent(stack)
+    for agent in stack.agents:
+        if is_image_wanted:
+            joining.build_image(stack, agent)
+        joining.point(stack, agent)
     start(stack, is_running=is_running)
     make_bucket(stack)
-    enrol(stack, provisioned)
-    start_agent(stack)
+    for agent in stack.agents:
+        joining.enrol(stack, agent, provisioned.pop("enrolment_token", None))
+        joining.start(stack, agent)
     return stack
 
 
@@ -91,8 +61,9 @@ def restart(layout: Layout) -> Stack:
     stack = Stack.load(layout)
     if not stack.supervisor.is_up():
         return up(layout)
-    with step("stopping " + " ".join(CODE_PROCESSES)):
-        stack.supervisor.stop(CODE_PROCESSES)
+    names = [*(agent.process for agent in stack.agents), *CODE_PROCESSES]
+    with step("stopping " + " ".join(names)):
+        stack.supervisor.stop(names)
     return up(layout)
 
 
@@ -100,7 +71,7 @@ def make_directories(layout: Layout) -> None:
     for directory in (layout.var, layout.run):
         directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         directory.chmod(0o755)  # the servers pass through to what is theirs
-    for directory in (layout.log, layout.agent_state):
+    for directory in (layout.log, layout.hosts, *(agent.state for agent in agents_of(layout))):
         directory.mkdir(mode=0o700, exist_ok=True)
 
 
@@ -126,7 +97,8 @@ def write_configs(stack: Stack) -> None:
     write_private(stack.supervisor.config, supervisor_config(layout, stack.processes, stack.user))
     # For people and `deploy/manage`: the same environment as the processes have.
     write_env_file(layout.run / "server.env", server_environment(layout, stack.credentials))
-    write_env_file(layout.run / "agent.env", agent_environment(layout))
+    for agent in stack.agents:
+        write_env_file(agent.started_with, agent.environment)
 
 
 def s3_config(credentials: Credentials) -> str:
@@ -184,7 +156,7 @@ def provision(stack: Stack) -> dict[str, str]:
         "email": ADMIN_EMAIL,
         "password": stack.credentials.admin_password,
         "token": read_env_file(stack.layout.dev_env).get("MAGS_API_TOKEN", ""),
-        "is_enrolment_wanted": not is_enrolled(stack.layout),
+        "is_enrolment_wanted": not stack.agents[0].is_enrolled,
     }
     command = [*drop_rights(stack.user), PYTHON, "-m", "deploy.provision"]
     environment = environment_for_command(stack.layout, server_environment(stack.layout, stack.credentials))
@@ -200,20 +172,6 @@ def provision(stack: Stack) -> dict[str, str]:
     return result
 
 
-def is_enrolled(layout: Layout) -> bool:
-    return (layout.agent_state / "identity.json").exists()
-
-
-def build_image(stack: Stack) -> None:
-    """The image's own command shows its progress; it returns at once when the image is there."""
-    command = [PYTHON, "-m", "hostagent", "image", "build", IMAGE]
-    environment = environment_for_command(stack.layout, agent_environment(stack.layout))
-    if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:
-        raise SetupError(
-            f"the image {IMAGE} could not be built", "the lines above say why; `make up` goes on from here"
-        )
-
-
 def start(stack: Stack, *, is_running: bool) -> None:
     if is_running:
         changed = stack.supervisor.apply_config()
@@ -223,10 +181,9 @@ def start(stack: Stack, *, is_running: bool) -> None:
             say("  The code changed since web was started: `make restart` runs it.")
     else:
         stack.supervisor.start()
-    for name in stack.names():
-        if name != "agent":
-            stack.supervisor.ensure_started(name)
-    stack.health.wait_all([name for name in stack.names() if name != "agent"])
+    for name in stack.server_names():
+        stack.supervisor.ensure_started(name)
+    stack.health.wait_all(stack.server_names())
 
 
 def make_bucket(stack: Stack) -> None:
@@ -236,9 +193,8 @@ def make_bucket(stack: Stack) -> None:
     made = stack.layout.run / "bucket"
     if made.exists() and made.read_text(encoding="utf-8") == wanted:
         return
-    command = [*drop_rights(stack.user), PYTHON, "manage.py", "bucket_create"]
     with step("the bucket for workspaces"):
-        run(command, environment_for_command(stack.layout, environment), "the bucket could not be made")
+        stack.manage(["bucket_create"], "the bucket could not be made")
     write_private(made, wanted)
 
 
@@ -258,33 +214,6 @@ def is_code_newer(pid: int) -> bool:
     return any(file.stat().st_mtime > began for file in files)
 
 
-def point_agent(stack: Stack) -> None:
-    """Web may listen elsewhere than when the agent joined; the host stays the same."""
-    path = stack.layout.agent_state / "identity.json"
-    if not path.exists():
-        return
-    identity = json.loads(path.read_text(encoding="utf-8"))
-    if identity["server"] != stack.layout.web_url:
-        write_private(path, json.dumps({**identity, "server": stack.layout.web_url}))
-
-
-def enrol(stack: Stack, provisioned: Mapping[str, str]) -> None:
-    """Trade the one-time token for the host's own key, once."""
-    if is_enrolled(stack.layout):
-        return
-    command = [PYTHON, "-m", "hostagent", "enrol", "--server", stack.layout.web_url, "-"]
-    environment = environment_for_command(stack.layout, agent_environment(stack.layout))
-    with step("enrolling the agent"):
-        run(command, environment, "the agent could not be enrolled", provisioned["enrolment_token"])
-
-
-def start_agent(stack: Stack) -> None:
-    token = read_env_file(stack.layout.dev_env)["MAGS_API_TOKEN"]
-    with step("agent is ready"):
-        stack.supervisor.ensure_started("agent")
-        stack.health.wait("agent", lambda: stack.health.has_host(token))
-
-
 def hello(stack: Stack) -> str:
     """Run a real job through the real client; returns what it printed."""
     # Not at the public address: its DNS name and certificate may still be to come.
@@ -293,14 +222,3 @@ def hello(stack: Stack) -> str:
     return run(
         [str(VENV_BIN / "mags"), "run", "echo Hello World"], environment, "the first job failed"
     ).strip()
-
-
-def run(command: list[str], environment: Mapping[str, str], failure: str, text: str = "") -> str:
-    """Standard output of a command; on failure the end of what it said."""
-    done = subprocess.run(
-        command, cwd=ROOT, env=dict(environment), input=text, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        said = "\n".join((done.stdout + done.stderr).splitlines()[-25:])
-        raise SetupError(f"{failure} ({' '.join(command[-3:])} ended with {done.returncode})", said)
-    return done.stdout

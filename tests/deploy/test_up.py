@@ -13,6 +13,7 @@ from deploy import credentials, down, layout, up
 from deploy.errors import SetupError
 from deploy.layout import Layout
 from deploy.processes import MARKER, Process
+from deploy.stack import Stack
 from deploy.supervise import end_leftovers, leftovers
 
 
@@ -20,7 +21,7 @@ def test_a_taken_port_is_named_with_the_setting_that_moves_it(tmp_path: Path) ->
     (tmp_path / "run").mkdir()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        stack = up.Stack.load(Layout(var=tmp_path, web_port=port, user="nobody"))
+        stack = Stack.load(Layout(var=tmp_path, web_port=port, user="nobody"))
         with pytest.raises(SetupError, match=rf"port {port} .*web(.|\n)*MAGS_WEB_PORT"):
             up.recover(stack)
 

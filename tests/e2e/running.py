@@ -9,13 +9,15 @@ import secrets
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx
 
-from deploy import down, up
+from deploy import agents, down, up
+from deploy.agents import Agent
 from deploy.layout import ROOT, Layout, read_env_file
+from deploy.stack import Stack
 
 TESTS = ROOT / "var" / "test"
 START_LIMIT_S = 30
@@ -24,7 +26,7 @@ START_LIMIT_S = 30
 class RunningStack:
     """What a test does with a stack."""
 
-    def __init__(self, stack: up.Stack) -> None:
+    def __init__(self, stack: Stack) -> None:
         self._stack = stack
         dev = read_env_file(stack.layout.dev_env)
         self.layout = stack.layout
@@ -70,8 +72,26 @@ class RunningStack:
         self.wait_ready(name)
 
     def wait_ready(self, name: str) -> None:
-        check = (lambda: self._stack.health.has_host(self.token)) if name == "agent" else None
-        self._stack.health.wait(name, check)
+        agent = next((agent for agent in self._stack.agents if agent.process == name), None)
+        self._stack.health.wait(name, None if agent is None else lambda: self._stack.health.agent(agent))
+
+    def crash(self, name: str) -> None:
+        """End one process by SIGKILL; it does not come back before `start`."""
+        pid = self.pid(name)
+        os.kill(pid, signal.SIGSTOP)  # so that it does not see the SIGTERM that supervisord begins with
+        self._stack.supervisor.call("stopProcess", name, False)
+        os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + START_LIMIT_S
+        while self._stack.supervisor.state(name).state != "STOPPED":
+            assert time.monotonic() < deadline, f"{name} (pid {pid}) did not end"
+            time.sleep(0.01)
+
+    def agent(self, host: str) -> Agent:
+        """Of a further host."""
+        return agents.further(self.layout, host)
+
+    def manage(self, *arguments: str) -> str:
+        return self._stack.manage(list(arguments), "it failed")
 
     def log(self, name: str) -> str:
         path = self.layout.log / f"{name}.log"
@@ -79,18 +99,21 @@ class RunningStack:
 
 
 @contextlib.contextmanager
-def running_stack() -> Iterator[RunningStack]:
-    """Start a stack; stop it at the end and fail when anything of it is left on the machine."""
+def running_stack(*hosts: str, **settings: str) -> Iterator[RunningStack]:
+    """Start a stack, with further `hosts` beside its own one; stop it at the end and fail when anything of it
+    is left on the machine."""
     end_stale_stacks()
-    layout = new_layout()
+    layout = new_layout(settings)
     with owned(layout.var):
         try:
+            for name in hosts:
+                agents.define(layout, name, apart(layout))
             yield RunningStack(up.up(layout))
         finally:
             end(layout)
 
 
-def new_layout() -> Layout:
+def new_layout(own: Mapping[str, str]) -> Layout:
     """Names, ports, addresses and ids that no other stack on this machine has."""
     number = secrets.randbelow(200)
     settings = {
@@ -99,6 +122,7 @@ def new_layout() -> Layout:
         "MAGS_AGENT_NETWORK6": f"fd6d:6167:73{number:02x}::/64",
         "MAGS_AGENT_ID_BASE": str((64 + number * 64) * 65_536),
         "MAGS_AGENT_STATE_IMAGE_GB": "20",
+        **own,
     }
     s3 = free_ports(8)
     instance = f"t{secrets.token_hex(3)}"
@@ -110,6 +134,13 @@ def new_layout() -> Layout:
         s3_port=s3,
         settings=tuple(settings.items()),
     )
+
+
+def apart(layout: Layout) -> dict[str, str]:
+    """Ids of a further host: within the 64 sandboxes' that are the stack's."""
+    first = int(dict(layout.settings)["MAGS_AGENT_ID_BASE"])
+    count = len(agents.further_names(layout))
+    return {"MAGS_AGENT_ID_BASE": str(first + (24 + 10 * count) * 65_536)}
 
 
 def free_ports(count: int) -> int:

@@ -12,8 +12,8 @@ import pytest
 
 from deploy import up
 from deploy.errors import SetupError
-from deploy.layout import ROOT, read_env_file
-from deploy.processes import PYTHON, environment_for_command
+from deploy.layout import ROOT
+from deploy.processes import run_as
 from deploy.supervise import Supervisor
 from tests.e2e.running import RunningStack
 
@@ -63,7 +63,7 @@ def test_servers_have_no_rights(stack: RunningStack, name: str) -> None:
     assert status["NoNewPrivs"] == "1"
     assert status["Groups"] == ""
     uids = {int(uid) for uid in status["Uid"].split()}
-    assert uids == {up.run_as(stack.layout).pw_uid}
+    assert uids == {run_as(stack.layout).pw_uid}
 
 
 def test_only_the_agent_has_rights(stack: RunningStack) -> None:
@@ -118,8 +118,7 @@ def test_an_agent_that_lost_its_key_joins_again(stack: RunningStack) -> None:
     with pytest.raises(SetupError, match=r"deploy/manage host_revoke") as refused:
         up.up(stack.layout)
     assert "magsenrol_" not in str(refused.value)
-    environment = environment_for_command(stack.layout, read_env_file(stack.layout.run / "server.env"))
-    up.run([PYTHON, "manage.py", "host_revoke", socket.gethostname()], environment, "not revoked")
+    stack.manage("host_revoke", socket.gethostname())
     up.up(stack.layout)
     assert mags(stack, "run", "echo joined").stdout == "joined\n"
 

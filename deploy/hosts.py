@@ -1,0 +1,70 @@
+"""`make host`: further hosts on this machine, to see what several of them do without a second machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+from deploy import agents, down, up
+from deploy.agents import Agent
+from deploy.errors import SetupError
+from deploy.layout import Layout
+from deploy.progress import step
+from deploy.stack import Stack
+from hostagent import control
+from hostagent.errors import AgentError
+
+
+def add(layout: Layout, name: str, settings: Mapping[str, str]) -> None:
+    """Define a host and start it. `make up` and `make down` take it along from now on."""
+    _require_up(layout)
+    agents.define(layout, name, settings)
+    up.up(layout)
+
+
+def remove(layout: Layout, name: str, *, is_forced: bool = False) -> None:
+    """End a host for good: its key, everything it made, and its files. Refuses while it has work."""
+    _require_up(layout)
+    stack = Stack.load(layout)
+    agent = agents.further(layout, name)
+    if not is_forced:
+        _require_empty(agent, name)
+    if agent.is_enrolled:  # what is in its sandboxes starts elsewhere, or ends
+        with step("taking its key away"), _perhaps(is_forced):
+            stack.manage(["host_revoke", agent.environment["MAGS_AGENT_HOST_NAME"]], "its key is still good")
+    with step(f"stopping {agent.process}"):
+        stack.supervisor.stop([agent.process])
+    with step("removing its sandboxes, mounts and networks"):
+        down.undo(stack, agent)
+        down.refuse_remains(down.remaining_of(agent))
+    shutil.rmtree(layout.hosts / name)
+    agent.started_with.unlink(missing_ok=True)
+    up.write_configs(Stack.load(layout))
+    stack.supervisor.apply_config()
+
+
+def _perhaps(is_forced: bool) -> contextlib.AbstractContextManager[None]:
+    """A host that the server does not know can be removed by force."""
+    return contextlib.suppress(SetupError) if is_forced else contextlib.nullcontext()
+
+
+def _require_up(layout: Layout) -> None:
+    if not Stack.load(layout).supervisor.is_up():
+        raise SetupError("the stack is not running", "run `make up`")
+
+
+def _require_empty(agent: Agent, name: str) -> None:
+    """What was not saved goes with the host."""
+    answer: dict[str, Any] = {}
+    with contextlib.suppress(AgentError):  # it does not run: nobody can say
+        answer = asyncio.run(control.ask(agent.state, "drain"))
+    count = len(answer.get("leases", ())) + len(answer.get("sandboxes", ()))
+    if count:
+        raise SetupError(
+            f"{count} scripts and sandboxes are on {name}, which takes no more now",
+            f"stop them, or wait; `python3 -m deploy host remove {name} --force` ends them and loses what is"
+            " not saved",
+        )
