@@ -106,10 +106,7 @@ class HeldVolume:
 
     async def size(self) -> tuple[int, bool]:
         """Bytes, and whether something looks changed since the head."""
-        return await blocking(lambda: (self._volume.usage()[0], self._looks_changed()))
-
-    def _looks_changed(self) -> bool:
-        return self._volume.head is None or self._volume.looks_changed()
+        return await blocking(lambda: (self._volume.usage()[0], self._volume.looks_changed()))
 
     async def save(self, reason: VersionReason, sync: int) -> bool:
         """Make a version of what was written before this call; durable on return. False where nothing was

@@ -279,7 +279,9 @@ def _overlay(layers: Path, target: Path, base: int, options: list[str]) -> None:
             mount.fsconfig_create(context)
         finally:
             process.set_fs_ids(0, 0)
-        fd = mount.fsmount(context, mount.MOUNT_ATTR_NOSUID | mount.MOUNT_ATTR_NODEV)
+        # Without times of access: else who only reads changes the writable layer, and it is saved for that.
+        quiet = mount.MOUNT_ATTR_NOSUID | mount.MOUNT_ATTR_NODEV | mount.MOUNT_ATTR_NOATIME
+        fd = mount.fsmount(context, quiet)
         try:
             mount.move_mount(fd, target)
         finally:

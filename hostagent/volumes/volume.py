@@ -24,6 +24,7 @@ import msgspec
 
 from hostagent.linux import btrfs
 from hostagent.volumes import manifest as manifests
+from hostagent.volumes.changes import is_changed
 from hostagent.volumes.errors import VolumeMissing, VolumeTooFull
 from hostagent.volumes.manifest import Image, Manifest
 from hostagent.volumes.subvolumes import copy_of, destroy
@@ -119,15 +120,14 @@ class Volume:
         state = self._state()
         self._write("pending.json", _Pending(state.head, made_at, image))
         btrfs.subvolume_snapshot(self.live, self.versions / "pending", is_read_only=True)
-        ctransid = btrfs.subvolume_info(self.versions / "pending").ctransid
-        if state.head is not None and ctransid == state.ctransid:
+        if not _is_changed(self.versions / "pending", state):
             self.drop()
             return None
         return self.pending()
 
     def looks_changed(self) -> bool:
         """Whether something was written since the head, as far as is on disk: `take` knows for sure."""
-        return btrfs.subvolume_info(self.live).ctransid != self._state().ctransid
+        return _is_changed(self.live, self._state())
 
     def pending(self) -> Pending | None:
         path = self.versions / "pending"
@@ -281,6 +281,13 @@ class Volume:
             file.flush()
             os.fsync(file.fileno())  # of a machine that loses its power, too
         fresh.replace(self.path / name)
+
+
+def _is_changed(files: Path, state: _State) -> bool:
+    """Whether there is no version yet, or its files are others."""
+    if state.head is None:
+        return True
+    return btrfs.subvolume_info(files).ctransid != state.ctransid and is_changed(files, state.ctransid)
 
 
 def _empty_work(live: Path) -> None:

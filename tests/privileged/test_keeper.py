@@ -107,6 +107,31 @@ async def test_sync_while_a_run_goes_on(agent: AgentProcess, plane: FakeControlP
     await end(plane, again)
 
 
+async def test_session_that_changed_nothing_makes_no_version(
+    agent: AgentProcess, plane: FakeControlPlane
+) -> None:
+    """Also where the volume was laid over the image anew, by this agent or after a restore."""
+    await agent.start()
+    workspace = FakeWorkspace()
+    maker = await plane.hold(workspace)
+    await says(plane, maker, "echo some > /root/file")
+    await end(plane, maker)
+    for look in ("cat /root/file", "ls -lR /root /etc; cat $(find /etc -type f)"):
+        again = await plane.hold(workspace)
+        await says(plane, again, f"{look} > /dev/null")
+        await plane.synced(again)
+        await end(plane, again)
+    await forget_files(agent, plane, workspace)
+    restored = await plane.hold(workspace)
+    await says(plane, restored, "cat /root/file")
+    await end(plane, restored)
+    assert len(workspace.versions) == 1
+    changed = await plane.hold(workspace)
+    await says(plane, changed, "chmod 600 /root/file")
+    await end(plane, changed)
+    assert len(workspace.versions) == 2
+
+
 async def test_not_kept_sandbox_is_saved_and_ends_by_itself(
     agent: AgentProcess, plane: FakeControlPlane
 ) -> None:
