@@ -123,15 +123,17 @@ class SignedObjects:
 
 async def _body(response: aiohttp.ClientResponse, sha256: str, limit_bytes: int) -> bytes:
     digest = hashlib.sha256()
-    data = bytearray()
+    parts: list[bytes] = []
+    size = 0
     async for part in response.content.iter_any():
         digest.update(part)
-        data += part
-        if len(data) > limit_bytes:
+        parts.append(part)
+        size += len(part)
+        if size > limit_bytes:
             raise ObjectWrong(f"has more than {limit_bytes} bytes")
     if digest.hexdigest() != sha256:
-        raise ObjectWrong(f"holds {len(data)} bytes with another sha256")
-    return bytes(data)
+        raise ObjectWrong(f"holds {size} bytes with another sha256")
+    return b"".join(parts)
 
 
 async def _trouble(response: aiohttp.ClientResponse, what: str) -> Exception:

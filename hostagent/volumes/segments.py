@@ -31,7 +31,9 @@ class Packer:
     def __init__(self) -> None:
         self._compressor = zstandard.ZstdCompressor(level=LEVEL, write_content_size=True, write_checksum=True)
         self._sha256 = hashlib.sha256()
-        self._raw = bytearray()
+        # One for all pieces: fresh memory for each costs as much time as its compression.
+        self._room = memoryview(bytearray(SEGMENT_RAW_BYTES))
+        self._filled = 0
         self.raw_bytes = 0
 
     @property
@@ -42,24 +44,25 @@ class Packer:
         for part in parts:
             view = memoryview(part)
             while view:
-                room = SEGMENT_RAW_BYTES - len(self._raw)
-                self._raw += view[:room]
-                view = view[room:]
-                if len(self._raw) == SEGMENT_RAW_BYTES:
+                count = min(len(view), SEGMENT_RAW_BYTES - self._filled)
+                self._room[self._filled : self._filled + count] = view[:count]
+                self._filled += count
+                view = view[count:]
+                if self._filled == SEGMENT_RAW_BYTES:
                     yield self._pack()
 
     def rest(self) -> Iterator[Piece]:
         """The last piece, if there is one."""
-        if self._raw:
+        if self._filled:
             yield self._pack()
 
     def _pack(self) -> Piece:
-        raw_bytes = len(self._raw)
-        self._sha256.update(self._raw)
-        self.raw_bytes += raw_bytes
-        data = self._compressor.compress(self._raw)
-        self._raw = bytearray()
-        return Piece(Segment(hashlib.sha256(data).hexdigest(), len(data), raw_bytes), data)
+        raw = self._room[: self._filled]
+        self._filled = 0
+        self._sha256.update(raw)
+        self.raw_bytes += len(raw)
+        data = self._compressor.compress(raw)
+        return Piece(Segment(hashlib.sha256(data).hexdigest(), len(data), len(raw)), data)
 
 
 def unpack(segment: Segment, data: bytes) -> bytes:

@@ -137,11 +137,25 @@ class Rewriter:
         self.commands = 0
 
     def feed(self, chunk: bytes) -> list[Buffer]:
-        data = self._rest + chunk if self._rest else chunk
+        if not self._rest:
+            return self._pass(chunk, 0)
+        missing = self._missing(chunk)  # copied with what it completes, instead of all of a large chunk
+        parts = self._pass(self._rest + chunk[:missing], 0)
+        return parts if missing >= len(chunk) else parts + self._pass(chunk, missing)
+
+    def _missing(self, chunk: bytes) -> int:
+        """How much of `chunk` belongs to the command whose beginning is in the rest."""
+        begin = self._rest + chunk[: COMMAND.size]
+        if not self._has_header or len(begin) < COMMAND.size:
+            return len(chunk)
+        length: int = COMMAND.unpack_from(begin)[0]
+        return COMMAND.size + length - len(self._rest)
+
+    def _pass(self, data: bytes, at: int) -> list[Buffer]:
         view = memoryview(data)
         parts: list[Buffer] = []
-        at = self._header(data)
-        copied = 0
+        copied = at
+        at += self._header(data)
         while (end := self._command(data, at)) is not None:
             kind = data[at + 4]
             handler = self._handlers.get(kind)
