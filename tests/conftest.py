@@ -13,6 +13,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import django
 import pytest
@@ -21,6 +22,8 @@ from playwright.sync_api import Browser
 
 from tests.dashboard.browser import launched
 from tests.servers import PostgresServer, RedisServer, WebServer
+from tests.workspaces import seaweed
+from tests.workspaces.seaweed import BUCKET, ObjectStoreServer
 
 
 def _free_port() -> int:
@@ -116,6 +119,25 @@ def web_server(django_db_setup: None, redis_server: RedisServer) -> Iterator[Web
 def web(web_server: WebServer, redis: RedisServer, transactional_db: None) -> WebServer:
     """The running control plane; it sees what the test commits."""
     return web_server
+
+
+@pytest.fixture(scope="session")
+def object_store_server() -> ObjectStoreServer:
+    """A real object store, for what runs beside the test. Tests themselves take `bucket`."""
+    return seaweed.running()
+
+
+@pytest.fixture
+def bucket(object_store_server: ObjectStoreServer, settings: Any) -> str:
+    """An empty bucket, in the settings too. It is the same for all: a new one costs half a second."""
+    from workspaces import objectstore
+
+    for name, value in object_store_server.environment().items():
+        setattr(settings, name.removeprefix("MAGS_"), value)
+    settings.S3_HOST_ENDPOINT = object_store_server.url
+    objectstore.bucket_create()
+    objectstore.delete(entry.key for entry in objectstore.walk(""))
+    return BUCKET
 
 
 @pytest.fixture(scope="session")

@@ -17,13 +17,10 @@ from tests.dashboard.conftest import free_port
 from tests.dashboard.live import WebServer
 from tests.dashboard.saved import LONG, example, workspace_of
 from tests.servers import RedisServer
-from tests.workspaces.conftest import bucket, object_store_server
 from tests.workspaces.factories import saved
-from tests.workspaces.seaweed import BUCKET, ObjectStoreServer
-from workspaces import objectstore
+from tests.workspaces.seaweed import ObjectStoreServer
 from workspaces.models import Workspace
 
-__all__ = ["bucket", "object_store_server"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
 Open = Callable[[User | None, str], Page]
@@ -39,13 +36,6 @@ def web_process(
     """As for the other pages, with an object store."""
     with WebServer(free_port(), object_store_server.environment()) as server:
         yield server
-
-
-@pytest.fixture
-def shared_bucket(bucket: str, settings: Any) -> None:
-    """The test writes where the server reads."""
-    settings.S3_BUCKET = BUCKET
-    objectstore.bucket_create()
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
@@ -67,7 +57,7 @@ def test_pages_fit(open_page: Open, web: WebServer, size: Any, scheme: Any) -> N
     ) <= page.evaluate("document.querySelector('.menu').getBoundingClientRect().left")
 
 
-@pytest.mark.usefixtures("shared_bucket")
+@pytest.mark.usefixtures("bucket")
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_restoring_asks_first(open_page: Open, size: Any) -> None:
     owner = user()
@@ -92,7 +82,7 @@ def test_restoring_asks_first(open_page: Open, size: Any) -> None:
     assert (head.number, head.manifest) == (3, one.manifest)
 
 
-@pytest.mark.usefixtures("shared_bucket")
+@pytest.mark.usefixtures("bucket")
 def test_forking(open_page: Open, web: WebServer) -> None:
     owner = user()
     saved(owner, versions=2)

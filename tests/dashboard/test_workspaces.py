@@ -12,13 +12,11 @@ from accounts.models import User
 from tests.accounts.factories import browser_of, user
 from tests.dashboard.saved import damage, workspace_of
 from tests.jobs import factories
-from tests.workspaces.conftest import bucket, object_store_server
 from tests.workspaces.factories import hold_on, saved
 from workspaces import hooks
 from workspaces.models import Version, Workspace
 from workspaces.services import workspace_create
 
-__all__ = ["bucket", "object_store_server"]
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 

@@ -20,13 +20,11 @@ from sandboxes.states import SandboxPhase
 from tests.jobs import factories, held
 from tests.jobs.factories import Agent, finished, lease_of, log, sandbox_ended, sandbox_running
 from tests.jobs.held import box, fresh, room, workspace_of
-from tests.workspaces.conftest import bucket, object_store_server
 from tests.workspaces.factories import saved
 from workspaces.errors import VersionDamaged, WorkspaceInUse, WorkspaceNotFound
 from workspaces.models import Version, Workspace
 from workspaces.services import version_damage, workspace_create
 
-__all__ = ["bucket", "object_store_server"]
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
 
 

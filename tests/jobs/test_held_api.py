@@ -15,10 +15,8 @@ from jobs.models import Job
 from tests.jobs import factories, held
 from tests.jobs.factories import API, Agent, client_of
 from tests.jobs.held import fresh, workspace_of
-from tests.workspaces.conftest import bucket, object_store_server
 from tests.workspaces.factories import saved
 
-__all__ = ["bucket", "object_store_server"]
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
 
 

@@ -16,12 +16,10 @@ from sandboxes.states import SandboxPhase
 from tests.jobs import factories, held
 from tests.jobs.factories import API, Agent, client_of, lease_of, sandbox_ended
 from tests.jobs.held import box, fresh, room, workspace_of
-from tests.workspaces.conftest import bucket, object_store_server
 from tests.workspaces.factories import put, saved, snapshot
 from workspaces.models import Version, Workspace
 from workspaces.services import workspace_create, workspace_delete, workspaces_expire_local
 
-__all__ = ["bucket", "object_store_server"]
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
 STALE = {"status": 409, "code": "stale_lease"}
 

@@ -17,10 +17,8 @@ from tests.jobs import factories, held
 from tests.jobs.factories import API, Agent, client_of
 from tests.jobs.held import box, fresh, workspace_of
 from tests.jobs.test_held_loss import commit
-from tests.workspaces.conftest import bucket, object_store_server
 from tests.workspaces.factories import put, saved, snapshot
 
-__all__ = ["bucket", "object_store_server"]
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
 
 
