@@ -92,12 +92,23 @@ class SandboxEnded(Struct, frozen=True, tag="sandbox"):
     state: Literal["ended"] = "ended"
 
 
+SaveFailure = Literal["unreachable", "refused", "failed"]
+
+
+class SaveTrouble(Struct, frozen=True):
+    """Saving has failed since then, and goes on being tried."""
+
+    since: int  # Unix ms
+    kind: SaveFailure
+
+
 class VolumeSize(Struct, frozen=True, tag="volume"):
     sandbox_id: str
     epoch: int
     tree_bytes: int
     dirty: bool
     sync: int  # the wish that it answers: nothing has changed since the head; 0: none
+    trouble: SaveTrouble | None = None
 
 
 class ObjectsRequest(Struct, frozen=True):
@@ -125,12 +136,16 @@ class VersionRequest(Struct, frozen=True):
     tree_bytes: int
 
 
+FullNext = Literal["no", "later", "now"]
+
+
 class Receipt(Struct, frozen=True):
     """The version is durable."""
 
     version: Annotated[int, Meta(ge=1)]
     manifest: Sha256
     durable_at: UnixMs
+    full_next: FullNext = "no"  # whether the next one is to be a full stream
 
 
 _wish = msgspec.json.Decoder(SandboxWish)

@@ -26,6 +26,7 @@ from hostagent.outbox import Box
 from hostagent.sandbox import Sandbox
 from hostagent.sandboxbox import SandboxBox
 from hostagent.saver import Saver
+from hostagent.savetrouble import Trouble, kind_of
 from hostagent.saving import Depot, HeldVolume, workspace_of
 from hostagent.uploads import Uploads
 from hostagent.volumes.errors import Damaged
@@ -61,10 +62,13 @@ class Keeper:
         self._site = site
         self._log = logger.bind(sandbox=record.sandbox_id, workspace=str(workspace_of(record.wish)))
         self._sandbox = Sandbox(site.driver, record.sandbox_id, site.uploads, self._log)
-        self._volume = HeldVolume(site.depot, record.wish, self._log)
+        trouble = Trouble()
+        self._volume = HeldVolume(
+            site.depot, record.wish, self._log, lambda error: trouble.met(kind_of(error))
+        )
         self._dropped = asyncio.Event()
         self._box = SandboxBox(record.wish, site.wake, self._dropped)
-        self._saver = Saver(self._volume, record, self._box, self._log)
+        self._saver = Saver(self._volume, record, self._box, trouble, self._log)
         self._holding = Holding(site.holdings, record, self._log)
         self.occupants = Occupants()
         self._ending = Ending(

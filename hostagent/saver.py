@@ -11,6 +11,7 @@ from hostagent.errors import AgentError, StaleBoot, StaleSandbox
 from hostagent.heldwire import VersionReason, VolumeSize
 from hostagent.holdings import HeldRecord
 from hostagent.sandboxbox import SandboxBox
+from hostagent.savetrouble import Trouble, kind_of
 from hostagent.saving import HeldVolume
 from hostagent.volumes.errors import PathTooLong
 
@@ -20,11 +21,15 @@ MEASURE_S = 60.0
 class Saver:
     """Its calls come one at a time."""
 
-    def __init__(self, volume: HeldVolume, record: HeldRecord, box: SandboxBox, log: Any) -> None:
+    def __init__(
+        self, volume: HeldVolume, record: HeldRecord, box: SandboxBox, trouble: Trouble, log: Any
+    ) -> None:
         self.changed = asyncio.Event()  # the wish
         self._volume = volume
         self._record = record
         self._box = box
+        self._trouble = trouble
+        trouble.listen(self._say_trouble)
         self._log = log
         self._disk_gb = record.wish.disk_gb
         # Not journaled: an answer may be lost with its agent, and a wish may be answered twice.
@@ -93,13 +98,16 @@ class Saver:
         backoff = Backoff()
         while True:
             try:
-                return await self._volume.save(reason, sync)
+                is_new = await self._volume.save(reason, sync)
+                self._trouble.over()
+                return is_new
             except (StaleSandbox, StaleBoot):
                 raise
             except (AgentError, OSError) as error:
                 self._log.warning("save_failed", reason=reason, error=str(error))
                 if isinstance(error, PathTooLong):
                     raise
+                self._trouble.met(kind_of(error))
             await asyncio.sleep(backoff.next_s())
 
     async def _measure(self) -> None:
@@ -112,6 +120,13 @@ class Saver:
             self._told = size
             self._tell(size[0], is_dirty=size[1], sync=0)
 
+    def _say_trouble(self) -> None:
+        """That saving fails, or works again."""
+        tree_bytes, is_dirty = self._told or (0, True)
+        self._tell(tree_bytes, is_dirty=is_dirty, sync=0)
+
     def _tell(self, tree_bytes: int, *, is_dirty: bool, sync: int) -> None:
         wish = self._record.wish
-        self._box.tell(VolumeSize(wish.sandbox_id, wish.epoch, tree_bytes, is_dirty, sync))
+        self._box.tell(
+            VolumeSize(wish.sandbox_id, wish.epoch, tree_bytes, is_dirty, sync, self._trouble.said)
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 from hostagent import machine
 from hostagent.client import Client
 from hostagent.errors import ApiError
-from hostagent.heldwire import SandboxWish, VersionReason, VersionRequest
+from hostagent.heldwire import FullNext, SandboxWish, VersionReason, VersionRequest
 from hostagent.images.store import installed_build
 from hostagent.linux import files
 from hostagent.shelf import GIB, Kind, Shelf, is_dirty
@@ -25,6 +25,9 @@ from hostagent.volumes.signing import Signed
 from hostagent.volumes.store import VolumeStore
 from hostagent.volumes.threads import blocking
 from hostagent.volumes.volume import Pending, Version
+
+NOT_TO_BUILD_ON = ("version_damaged", "chain_too_long")
+NOBODY_WAITS: tuple[VersionReason, ...] = ("checkpoint", "end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +45,18 @@ def workspace_of(wish: SandboxWish) -> UUID:
 
 
 class HeldVolume:
-    def __init__(self, depot: Depot, wish: SandboxWish, log: Any) -> None:
+    def __init__(
+        self, depot: Depot, wish: SandboxWish, log: Any, on_failure: Callable[[Exception], None]
+    ) -> None:
+        """`on_failure` hears of each attempt to store something that failed and is repeated."""
         self._depot = depot
         self._wish = wish  # as it was at first: its head is what the volume began as
         self._log = log
         self._workspace = workspace_of(wish)
         self._volume = depot.store.volume(wish.tenant, self._workspace)
-        self._objects = SignedObjects(depot.client.storage, self._sign)
+        self._full_next: FullNext = "no"  # not journaled: a stream on a chain that is too long is refused
+        self._source = SignedObjects(depot.client.storage, self._sign)
+        self._target = SignedObjects(depot.client.storage, self._sign, on_failure=on_failure)
 
     async def _sign(self, get: Sequence[str], put: Sequence[tuple[str, int]]) -> Signed:
         return await self._depot.client.sign(self._wish, get, put)
@@ -92,7 +100,7 @@ class HeldVolume:
             found = await blocking(partial(store.find, tenant, sha256))
             if found is not None:
                 return found
-        restored = await restore(store, tenant, self._workspace, sha256, self._objects)
+        restored = await restore(store, tenant, self._workspace, sha256, self._source)
         self._log.info("restored", versions=len(restored.received), stored=restored.stored_bytes)
         return restored.version
 
@@ -131,13 +139,18 @@ class HeldVolume:
 
     async def _publish(self, pending: Pending, reason: VersionReason, sync: int) -> None:
         try:
-            sent = await self._send_and_commit(pending, self._parent(pending), reason, sync)
+            parent = None if self._is_full_due(reason) else self._parent(pending)
+            sent = await self._send_and_commit(pending, parent, reason, sync)
         except ApiError as error:
-            if error.code != "version_damaged":
+            if error.code not in NOT_TO_BUILD_ON:
                 raise
             sent = await self._send_and_commit(pending, None, reason, sync)
         await blocking(partial(self._keep, sent.data))
         self._log.info("saved", reason=reason, manifest=sent.sha256, stored=sent.manifest.stored_bytes)
+
+    def _is_full_due(self, reason: VersionReason) -> bool:
+        """The chain is to begin anew. Not while somebody waits for the save, unless it must be."""
+        return self._full_next == "now" or (self._full_next == "later" and reason in NOBODY_WAITS)
 
     def _parent(self, pending: Pending) -> Parent | None:
         """What the stream may build on: a version of this very workspace."""
@@ -154,14 +167,15 @@ class HeldVolume:
         self, pending: Pending, parent: Parent | None, reason: VersionReason, sync: int
     ) -> Sent:
         image, made_at, client = pending.image, pending.made_at, self._depot.client
-        sent = await send(pending.path, parent, self._objects, made_at=made_at, image=image)
+        sent = await send(pending.path, parent, self._target, made_at=made_at, image=image)
         tree_bytes, _ = await self.size()
-        await client.commit(
+        receipt = await client.commit(
             VersionRequest(
                 client.boot_epoch, self._wish.sandbox_id, self._wish.epoch, sent.sha256, self._head(), reason,
                 sync, made_at, tree_bytes,
             )
         )  # fmt: skip
+        self._full_next = receipt.full_next
         return sent
 
     def _keep(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Searches of a subvolume's tree. The kernel leaves out what is older: it costs what was changed, not more."""
+"""Searches of a subvolume's tree. The kernel leaves out what is older: it costs what was changed."""
 
 from __future__ import annotations
 

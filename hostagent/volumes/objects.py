@@ -54,13 +54,25 @@ class _Again(Exception):
     """An attempt failed that may succeed the next time."""
 
 
-class SignedObjects:
-    """`ObjectStore` over HTTP. Every call repeats itself until it is done or `Patience.give_up_s` is over."""
+def _nobody(error: Exception) -> None:
+    """Nobody wants to know."""
 
-    def __init__(self, session: aiohttp.ClientSession, sign: Sign, patience: Patience = PATIENCE) -> None:
+
+class SignedObjects:
+    """`ObjectStore` over HTTP. Every call repeats itself until it is done or `Patience.give_up_s` is over;
+    `on_failure` hears of each attempt that failed and is repeated."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        sign: Sign,
+        patience: Patience = PATIENCE,
+        on_failure: Callable[[Exception], None] = _nobody,
+    ) -> None:
         self._session = session
         self._signer = Signer(sign)
         self._patience = patience
+        self._on_failure = on_failure
 
     async def put(self, sha256: str, data: bytes) -> None:
         await self._repeat(f"put {sha256}", lambda: self._put(sha256, data))
@@ -89,6 +101,7 @@ class SignedObjects:
             except (_Again, Unreachable, aiohttp.ClientError, TimeoutError, OSError) as error:
                 if time.monotonic() > deadline:
                     raise StorageUnavailable(f"{what}: {type(error).__name__}: {error}") from error
+                self._on_failure(error)
             await asyncio.sleep(backoff.next_s())
 
     async def _put(self, sha256: str, data: bytes) -> None:

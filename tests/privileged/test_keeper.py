@@ -156,6 +156,27 @@ async def test_checkpoints(agent: AgentProcess, plane: FakeControlPlane) -> None
     await end(plane, sandbox)
 
 
+async def test_saving_that_fails_is_told_and_goes_on_by_itself(
+    agent: AgentProcess, plane: FakeControlPlane
+) -> None:
+    await agent.start()
+    workspace = FakeWorkspace()
+    sandbox = await plane.hold(workspace, checkpoint_s=1)
+    plane.held.commits_failing = 1000
+    await says(plane, sandbox, "echo kept > /root/file")
+    await plane.wait(lambda: any(size["trouble"] for size in sandbox.sizes))
+    assert sandbox.sizes[-1]["trouble"]["kind"] == "unreachable"
+    await says(plane, sandbox, "cat /root/file")  # it works on meanwhile
+    await plane.wish(sandbox, wish="end")
+    await plane.wait(lambda: plane.held.commits_failing < 990)  # its end waits for its files
+    assert (sandbox.ended, workspace.versions) == (None, [])
+    assert volumes(agent, workspace)
+    plane.held.commits_failing = 0
+    assert (await plane.ended(sandbox))["reason"] == "stopped"
+    assert sandbox.sizes[-1]["trouble"] is None
+    assert workspace.head is not None
+
+
 async def test_files_of_a_run_are_there_before_it_starts(
     agent: AgentProcess, plane: FakeControlPlane, bucket: Bucket
 ) -> None:
