@@ -1,0 +1,43 @@
+"""A frozen sandbox takes connections, for the kernel does that, and answers none. The agent thaws it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from hostagent import control
+from hostagent.dataport.errors import Refused
+from hostagent.dataport.reach import Reach
+from hostagent.errors import AgentError
+
+
+class Waker:
+    """One question to the agent for a sandbox at a time, however many connections wait for it."""
+
+    def __init__(self, state_dir: Path, reach: Reach, wake_s: float) -> None:
+        self._state_dir = state_dir
+        self._reach = reach
+        self._wake_s = wake_s
+        self._asking: dict[str, asyncio.Task[None]] = {}
+
+    async def ensure(self, sandbox_id: str) -> None:
+        """Return when the sandbox is not frozen. Raises Refused where nobody can thaw it."""
+        if not await self._is_frozen(sandbox_id):
+            return
+        task = self._asking.get(sandbox_id)
+        if task is None:
+            task = self._asking[sandbox_id] = asyncio.create_task(self._wake(sandbox_id))
+            task.add_done_callback(lambda _: self._asking.pop(sandbox_id))
+        await asyncio.shield(task)
+
+    async def _wake(self, sandbox_id: str) -> None:
+        try:
+            async with asyncio.timeout(self._wake_s):
+                answer = await control.ask(self._state_dir, f"wake {sandbox_id}")
+        except (AgentError, TimeoutError) as error:
+            raise Refused(503, "not_awake", "the sandbox sleeps, and its host's agent is away") from error
+        if "error" in answer or await self._is_frozen(sandbox_id):
+            raise Refused(503, "not_awake", f"the sandbox sleeps: {answer.get('error', 'it was not woken')}")
+
+    async def _is_frozen(self, sandbox_id: str) -> bool:
+        return await self._reach.slow(lambda: self._reach.tenancy.is_frozen(sandbox_id))
