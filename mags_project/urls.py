@@ -10,6 +10,7 @@ api: list[URLPattern | URLResolver] = [
     path("", include("accounts.api.urls")),
     path("", include("workspaces.api.urls")),
     path("", include("files.api.urls")),
+    path("", include("images.api.urls")),
     path("", include("jobs.api.urls")),
 ]
 
@@ -19,6 +20,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v2/", include((api, "v2"))),
     path("api/host/v1/", include("hosts.api.urls")),
     path("api/host/v1/", include("sandboxes.hostapi.urls")),
+    path("api/host/v1/", include("images.hostapi.urls")),
     path("api/host/v1/", include("jobs.hostapi.urls")),
     path("admin/", admin.site.urls),
     path("", include("dashboard.urls")),

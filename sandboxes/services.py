@@ -10,6 +10,7 @@ import secrets
 import string
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -24,7 +25,7 @@ from hosts.services import host_give_room, host_sandbox_revision_next, host_touc
 from sandboxes import hooks
 from sandboxes.errors import NothingSaved, StaleSandbox
 from sandboxes.models import Sandbox
-from sandboxes.states import SANDBOX_TRANSITIONS, SandboxEnd, SandboxPhase
+from sandboxes.states import SANDBOX_TRANSITIONS, SandboxEnd, SandboxPhase, SaveFailure
 from workspaces.errors import StaleHold
 from workspaces.models import Version, Workspace
 from workspaces.services import Commit, Hold, version_commit, workspace_place, workspace_release
@@ -35,7 +36,7 @@ MESSAGE_LIMIT = 500
 
 @dataclass(frozen=True, slots=True)
 class Make:
-    """What a sandbox is to be. `base_manifest` is what one without a workspace stands on."""
+    """What a sandbox is to be. `base_manifest` is what one without a workspace begins as."""
 
     owner_id: int
     image: str
@@ -45,6 +46,7 @@ class Make:
     is_kept: bool
     is_synced: bool
     base_manifest: str = ""
+    image_build: str = ""  # what the base stands on
 
 
 def sandbox_id_make() -> str:
@@ -58,6 +60,7 @@ def sandbox_create(sandbox_id: str, make: Make, workspace: Workspace | None, hos
         pk=sandbox_id, owner_id=make.owner_id, workspace=workspace, host=host,
         epoch=workspace.epoch if workspace else 1, image=make.image, vcpus=make.vcpus,
         memory_mb=make.memory_mb, disk_gb=make.disk_gb, is_kept=make.is_kept, is_synced=make.is_synced,
+        image_build=workspace.image_build if workspace else make.image_build,
         base_manifest=make.base_manifest, checkpoint_s=settings.CHECKPOINT_S if workspace else 0,
         state=SandboxPhase.OFFERED if host else SandboxPhase.WAITING,
         revision=host_sandbox_revision_next(host.pk) if host else 0,
@@ -127,6 +130,14 @@ def sandbox_measured(sandbox: Sandbox, tree_bytes: int, *, is_dirty: bool, sync:
         raise NothingSaved
     _answer(sandbox, sync)
     hooks.saved(sandbox, head)
+
+
+def sandbox_troubled(sandbox: Sandbox, kind: SaveFailure | None, since: datetime | None) -> bool:
+    """Note why and since when its files cannot be saved, or that they can. False: it has ended."""
+    if not _same(sandbox).update(trouble=kind or "", trouble_since=since):
+        return False
+    sandbox.trouble, sandbox.trouble_since = kind or "", since
+    return True
 
 
 def sandbox_commit(sandbox: Sandbox, host: Host, boot_epoch: int, commit: Commit, *, sync: int) -> Version:

@@ -20,7 +20,7 @@ PYTHON = str(ROOT / ".venv/bin/python")
 PYTEST = [PYTHON, "-m", "pytest", "-q", "--durations=12"]
 QUICK = "-mnot (privileged or stack or browser)"
 # The apps that talk to the database; their tests pass on either one.
-DATABASE_APPS = ("core", "accounts", "hosts", "workspaces", "files", "sandboxes", "jobs", "dashboard")
+DATABASE_APPS = ("core", "accounts", "hosts", "workspaces", "files", "images", "sandboxes", "jobs", "dashboard")
 # Half of their time, and about shapes and bodies: another database would show nothing.
 SHAPES = (
     "core/test_errors.py",

@@ -73,6 +73,18 @@ class HeadMoved(Conflict):
     default_remediation = "Keep the data, and look at the workspace's versions."
 
 
+class WrongBuild(Conflict):
+    """A snapshot that stands on another build of the image than the workspace does: its files would be laid
+    over what they do not fit."""
+
+    code = "wrong_build"
+    default_remediation = "Keep the data. It can be used over the build that it was written on only."
+
+    def __init__(self, pinned: str, said: str) -> None:
+        expected = f"the image build {pinned}" if pinned else "another image"
+        super().__init__(f"The workspace stands on {expected}, not on {said}.")
+
+
 class MissingObjects(Conflict):
     """The commit names objects that are not (or not reliably) in the bucket: `missing`, to be put."""
 

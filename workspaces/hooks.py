@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from workspaces.models import Workspace
@@ -23,6 +24,24 @@ def _nothing(workspace: Workspace) -> None:
     """Nobody wants to know."""
 
 
+@dataclass(slots=True)
+class Report:
+    """What a command has done or found, in lines for people. Nothing: no summary."""
+
+    summary: str = ""
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """What the commands for the bucket do about images, which lie in it as well."""
+
+    check: Callable[[bool], Report]  # is_deep
+    rebuild: Callable[[bool], Report]  # is_dry
+    collect: Callable[[bool], Report]  # is_dry
+
+
+_images: list[Images] = []
 _active_jobs: ActiveJobs = _nobody
 _resized: Told = _nothing
 _deleted: Told = _nothing
@@ -55,3 +74,20 @@ def register_deleted(call: Told) -> None:
 def deleted(workspace: Workspace) -> None:
     """Called once that is committed."""
     _deleted(workspace)
+
+
+def register_images(images: Images) -> None:
+    _images[:] = [images]
+
+
+def say(reports: list[Report], write: Callable[[str], object]) -> bool:
+    """Print what there is to say. False: there are problems."""
+    for report in reports:
+        for line in [*report.problems, *([report.summary] if report.summary else [])]:
+            write(line)
+    return not any(report.problems for report in reports)
+
+
+def images() -> list[Images]:
+    """Empty where nothing is known of images."""
+    return _images

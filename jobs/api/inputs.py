@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from rest_framework import serializers
 
+from images.selectors import image_exists, image_names
 from jobs import limits
 from jobs.errors import NotAvailableYet, NotPersistent, ScriptTooLarge
 from jobs.selectors import NAME
@@ -140,6 +141,9 @@ class JobInput(serializers.Serializer[Any]):
         image = attrs.get("rootfs_type") or DEFAULT_IMAGE
         if not IMAGE.fullmatch(image):
             raise serializers.ValidationError({"rootfs_type": "is not the name of an image"})
+        if not image_exists(image):
+            names = ", ".join(image_names())
+            raise serializers.ValidationError({"rootfs_type": f"there is no such image; there are: {names}"})
         attrs["rootfs_type"] = image
         if attrs.get("no_sleep") and not attrs.get("persistent"):
             raise NotPersistent("no_sleep needs persistent.", fields={"no_sleep": "needs persistent"})

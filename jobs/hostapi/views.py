@@ -19,6 +19,7 @@ from hosts.errors import StaleBoot
 from hosts.models import Host
 from hosts.selectors import host_get
 from hosts.services import Capacity
+from images.hostapi.wire import head_objects
 from jobs.hostapi.messages import boot_of, poll_of, report_of
 from jobs.hostapi.report import report_apply
 from jobs.models import Job, Lease
@@ -70,6 +71,8 @@ class BootView(HostView):
                 "sandboxes": [wish_object(sandbox) for sandbox in answer.sandboxes],
                 "drop_sandboxes": answer.drop_sandboxes,
                 "drop_volumes": list(gone_of(boot.volumes)),
+                "images": head_objects(),
+                "publishes_images": _host(request).publishes_images,
             }
         )
 
@@ -113,6 +116,8 @@ def _changes(host: Host, boot_epoch: int, after: int) -> dict[str, Any]:
         "assignments": [assignment(lease) for lease in live],
         "drop": list(ended[:DROP_LIMIT]),
     }
+    if fresh.image_revision > after:
+        answer["images"] = head_objects()
     return NOTHING | answer | (_sandboxes(host, after) if fresh.sandbox_revision > after else {})
 
 

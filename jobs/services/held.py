@@ -16,8 +16,10 @@ from django.utils import timezone
 from hosts.models import Host
 from jobs.models import Job, JobEvent, Lease
 from jobs.services import room
+from jobs.services.damage import job_end_damaged
 from jobs.services.leases import End, Outcome, lease_end
 from jobs.services.transition import Lost, announce, change, wake_on_commit
+from jobs.services.trouble import saving_settled, saving_words
 from jobs.states import JOB_FINAL, JobStatus, LeaseState, Reason, SandboxState
 from sandboxes.models import Sandbox
 from sandboxes.services import (
@@ -34,7 +36,6 @@ from workspaces.models import Version, Workspace
 from workspaces.services import workspace_take
 from workspaces.states import VersionReason
 
-SAVING = "The workspace is being saved by the sandbox before. The job starts right after that."
 ELSEWHERE = "The workspace was never saved: its only copy is on the host {name}, which is not online."
 ENDED_FIRST = "The sandbox ended before the script did."
 
@@ -66,11 +67,12 @@ def candidates(workspace: Workspace | None, hosts: Collection[Host]) -> list[Hos
     return list(hosts)
 
 
-def make_of(job: Job, base_manifest: str = "") -> Make:
-    """The sandbox that a job needs."""
+def make_of(job: Job, base_manifest: str = "", image_build: str = "") -> Make:
+    """The sandbox that a job needs; without a workspace it begins as that version, over that build."""
     return Make(
         owner_id=job.owner_id, image=job.image, vcpus=job.vcpus, memory_mb=job.memory_mb,
         disk_gb=job.disk_gb, is_kept=job.is_persistent, is_synced=job.is_synced, base_manifest=base_manifest,
+        image_build=image_build,
     )  # fmt: skip
 
 
@@ -114,7 +116,7 @@ def waits(job: Job, hosts: list[Host]) -> dict[str, Any]:
     """Why such a job goes on waiting."""
     sandbox = _sandbox_of(job)
     if sandbox.state != SandboxPhase.WAITING:
-        return {"reason": Reason.SAVING, "message": SAVING}
+        return {"reason": Reason.SAVING, "message": saving_words(sandbox)}
     return why(job, sandbox.workspace, hosts)
 
 
@@ -151,19 +153,24 @@ def sandbox_over(
     sandbox_end(sandbox, reason, message, revision=revision)
     _forget(sandbox, reason)
     waiting = Job.objects.filter(in_sandbox=sandbox, status=JobStatus.ACCEPTED, assigned_at__isnull=True)
-    for job in waiting.select_related("owner"):
-        _succeed(job, sandbox)
+    for job in waiting.select_related("owner", "workspace"):
+        if reason is SandboxEnd.DAMAGED:  # so it is for the next one
+            job_end_damaged(job, message)
+        else:
+            _succeed(job, sandbox)
 
 
 def _end_of(reason: SandboxEnd, message: str) -> End:
     outcome = OUTCOME_OF[reason]
     code = STOPPED_EXIT_CODE if outcome is Outcome.STOPPED else None
-    # What is damaged now is damaged at the next attempt.
-    return End(outcome, code, message or ENDED_FIRST, is_final=reason is SandboxEnd.DAMAGED)
+    if reason is SandboxEnd.DAMAGED:  # and so it is at the next attempt
+        return End(outcome, code, message, is_final=True, told=Reason.WORKSPACE_DAMAGED)
+    return End(outcome, code, message or ENDED_FIRST)
 
 
 def _forget(sandbox: Sandbox, reason: SandboxEnd) -> None:
     """Its jobs have no sandbox any more."""
+    saving_settled(sandbox)
     shown = Job.objects.filter(in_sandbox=sandbox).exclude(sandbox=SandboxState.NONE)
     jobs = list(shown.only("pk", "owner_id"))
     now = timezone.now()
@@ -185,7 +192,8 @@ def _succeed(job: Job, former: Sandbox) -> None:
             job.owner, job.workspace_name, sandbox_id, is_saved=job.is_persistent and job.is_synced,
             disk_gb=job.disk_gb, image=job.image,
         )  # fmt: skip
-    sandbox = sandbox_create(sandbox_id, make_of(job, former.base_manifest), workspace, None)
+    make = make_of(job, former.base_manifest, former.image_build)
+    sandbox = sandbox_create(sandbox_id, make, workspace, None)
     if not change(job, event=None, guard=Q(assigned_at__isnull=True), in_sandbox=sandbox):
         raise Lost
 

@@ -12,14 +12,16 @@ from hosts.models import Host
 from jobs.errors import BaseNotSaved, WrongImage
 from jobs.models import Job, JobEvent
 from jobs.services import held, room, schedule
+from jobs.services.damage import damage_remedy
 from jobs.services.spec import JobSpec, job_make
 from jobs.services.transition import announce
+from jobs.services.trouble import saving_words
 from jobs.states import JOB_FINAL, Reason
 from sandboxes.models import Sandbox
 from sandboxes.services import sandbox_change, sandbox_create, sandbox_id_make, sandbox_lock
 from workspaces.errors import VersionDamaged, WorkspaceInUse, WorkspaceNotFound
 from workspaces.models import Workspace
-from workspaces.selectors import last_good, workspace_find
+from workspaces.selectors import workspace_find
 from workspaces.services import version_share, workspace_resize, workspace_take
 
 
@@ -40,6 +42,9 @@ def job_submit_held(owner: User, token: ApiToken | None, spec: JobSpec) -> Job:
         )  # fmt: skip
         if workspace is not None:
             _fit(job, workspace, spec)
+        if base is not None and (workspace is None or _is_new(workspace)):
+            _require_image(base, spec)
+            job.image = base.image
         detail = {"base_ignored": True} if base and workspace and not _is_new(workspace) else {}
         former = sandbox_lock(workspace.holder) if workspace and workspace.holder else None
         assigned = _after(job, former) if former else _hold(job, workspace, base, hosts)
@@ -62,20 +67,21 @@ def _base(owner: User, name: str) -> Workspace:
 def _require_sound(workspace: Workspace) -> None:
     if workspace.damaged_at is None:
         return
-    good = last_good(workspace)
-    words = (
-        f"Restore version {good.number}, or delete the workspace." if good else "No version of it is whole."
-    )
+    words = damage_remedy(workspace)
     raise VersionDamaged(f"Stored data of the workspace {workspace.name} is damaged.", remediation=words)
 
 
 def _fit(job: Job, workspace: Workspace, spec: JobSpec) -> None:
     """A workspace that exists says what the job's disk and image are; a job may make it larger."""
     _require_sound(workspace)
-    if spec.image is not None and spec.image != workspace.image:
-        raise WrongImage(f"The workspace {workspace.name} was made with the image {workspace.image}.")
+    _require_image(workspace, spec)
     job.image, job.workspace = workspace.image, workspace
     job.disk_gb = max(spec.disk_gb or 0, workspace.disk_gb)
+
+
+def _require_image(workspace: Workspace, spec: JobSpec) -> None:
+    if spec.image is not None and spec.image != workspace.image:
+        raise WrongImage(f"The workspace {workspace.name} was made with the image {workspace.image}.")
 
 
 def _is_new(workspace: Workspace) -> bool:
@@ -91,7 +97,7 @@ def _after(job: Job, former: Sandbox) -> list[JobEvent]:
         raise WorkspaceInUse(words)
     job.in_sandbox = former
     if not held.can_enter(former) or former.host is None:
-        _set(job, {"reason": Reason.SAVING, "message": held.SAVING})
+        _set(job, {"reason": Reason.SAVING, "message": saving_words(former)})
         job.save(force_insert=True)
         return []
     if wishes := _wishes(job, former):
@@ -125,8 +131,9 @@ def _hold(job: Job, workspace: Workspace | None, base: Workspace | None, hosts: 
     sandbox_id = sandbox_id_make()
     if job.workspace_name:
         workspace = _take(job, workspace, base, sandbox_id)
-    stands_on = base.head.manifest if base and base.head and not workspace else ""
-    sandbox = sandbox_create(sandbox_id, held.make_of(job, stands_on), workspace, host)
+    begins_as = base.head.manifest if base and base.head and not workspace else ""
+    make = held.make_of(job, begins_as, base.image_build if base else "")
+    sandbox = sandbox_create(sandbox_id, make, workspace, host)
     job.in_sandbox = sandbox
     _set(job, room.assigned(job, job.created_at) if host else held.why(job, workspace, hosts))
     job.save(force_insert=True)

@@ -17,6 +17,7 @@ def wish_object(sandbox: Sandbox) -> dict[str, Any]:
         "wish": "end" if sandbox.is_stop_wished else "run",
         "tenant": keys.tenant(sandbox.owner_id),
         "image": sandbox.image,
+        "image_build": sandbox.image_build or None,
         "vcpus": sandbox.vcpus,
         "memory_mb": sandbox.memory_mb,
         "disk_gb": sandbox.disk_gb,

@@ -11,6 +11,7 @@ from django.test import Client
 from jobs.models import Job
 from jobs.selectors import job_get
 from tests.jobs import factories
+from tests.images.factories import published
 from tests.jobs.factories import API, Agent, client_of, finished, lease_of, log, started
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
@@ -122,6 +123,7 @@ def test_what_published_clients_send_besides_is_accepted(client: Client) -> None
         ({"retries": -1}, "retries"),
         ({"retries": 11}, "retries"),
         ({"rootfs_type": "../x"}, "rootfs_type"),
+        ({"rootfs_type": "unheard-of"}, "rootfs_type"),
         ({"persistent": "perhaps"}, "persistent"),
     ],
 )
@@ -176,6 +178,8 @@ def test_no_sleep_needs_persistent(client: Client) -> None:
 
 
 def test_aliases_in_the_environment_become_fields(client: Client) -> None:
+    published("other")
+    published("mine")
     environment = {
         "__MAGS_MEM_GB": "0.5", "__MAGS_IDLE_MIN": "5", "__MAGS_KEEP_ALIVE": "1",
         "__MAGS_ROOTFS_TYPE": "other", "__MAGS_NEW": "", "MINE": "1",

@@ -42,7 +42,8 @@ class TestTheWholeLife:
         [wish] = answer["sandboxes"]
         assert wish == {
             "sandbox_id": sandbox.pk, "epoch": 1, "revision": sandbox.revision, "wish": "run",
-            "tenant": f"u{owner.pk}", "image": "standard", "vcpus": 1, "memory_mb": 512, "disk_gb": 2,
+            "tenant": f"u{owner.pk}", "image": "standard", "image_build": None, "vcpus": 1,
+            "memory_mb": 512, "disk_gb": 2,
             "is_kept": False, "checkpoint_s": 60, "sync": 0,
             "volume": {
                 "id": str(workspace.pk), "head": None, "base": None, "is_saved": False, "epoch": 1,

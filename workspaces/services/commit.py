@@ -16,11 +16,12 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from workspaces import keys, objectstore
-from workspaces.errors import HeadMoved, MissingObjects, StaleHold, VersionDamaged
+from workspaces.errors import ChainTooLong, HeadMoved, MissingObjects, StaleHold, VersionDamaged, WrongBuild
 from workspaces.limits import MANIFEST_LIMIT_BYTES
 from workspaces.manifests import Manifest, manifest_of
 from workspaces.models import Version, Workspace
 from workspaces.selectors import LIVE, Hold, workspaces_held
+from workspaces.services.compact import FullNext, full_next
 from workspaces.services.objects import objects_attach, objects_claim, objects_require
 from workspaces.services.records import record_complete
 from workspaces.states import HOST_REASONS, VersionReason
@@ -49,7 +50,8 @@ def version_commit(hold: Hold, commit: Commit, *, check: Callable[[], None] = _n
     """Publish a version and answer it once it is durable. The same manifest again answers the same.
 
     `check` runs first inside the transaction that decides, and raises what else forbids it. Raises
-    StaleHold, HeadMoved, MissingObjects, BadManifest, VersionDamaged, ObjectStoreUnavailable.
+    StaleHold, HeadMoved, WrongBuild, MissingObjects, BadManifest, VersionDamaged, ChainTooLong,
+    ObjectStoreUnavailable.
     """
     workspace = _held(workspaces_held(hold))
     version = _published(workspace, commit)
@@ -93,13 +95,14 @@ def _publish(
         if (version := _published(workspace, commit)) is not None:  # by the same call, sent twice
             return version
         _check_head(workspace, commit)
+        build = _build(workspace, manifest)
         version = Version.objects.create(
             workspace=workspace, number=workspace.last_number + 1, parent=_parent(workspace, manifest),
             manifest=commit.manifest, reason=commit.reason, raw_bytes=manifest.raw_bytes,
             stored_bytes=sum(sizes.values()), tree_bytes=commit.tree_bytes, made_at=commit.made_at,
         )  # fmt: skip
         objects_attach(version, workspace.owner_id, sizes)
-        _move_head(hold, workspace, version)
+        _move_head(hold, workspace, version, build)
     return version
 
 
@@ -107,6 +110,19 @@ def _check_head(workspace: Workspace, commit: Commit) -> None:
     head = workspace.head.manifest if workspace.head else None
     if head != commit.parent:
         raise HeadMoved
+
+
+def _build(workspace: Workspace, manifest: Manifest) -> str:
+    """The build of the image that the workspace stands on: that of its first version. Raises WrongBuild."""
+    pinned, image = workspace.image_build, manifest.image
+    if image is None:
+        if pinned:
+            raise WrongBuild(pinned, "none that it names")
+    elif image.name != workspace.image or pinned not in ("", image.digest):
+        raise WrongBuild(pinned, f"{image.digest} of {image.name}")
+    else:
+        return image.digest
+    return ""
 
 
 def _parent(workspace: Workspace, manifest: Manifest) -> Version | None:
@@ -121,16 +137,18 @@ def _parent(workspace: Workspace, manifest: Manifest) -> Version | None:
     parent = offered.filter(manifest=manifest.parent).order_by("-number").first()
     if parent is None:
         raise HeadMoved("The stream continues what is no version of this workspace.")
+    if full_next(parent) is FullNext.NOW:  # the host was told, or another one was
+        raise ChainTooLong
     return parent
 
 
-def _move_head(hold: Hold, workspace: Workspace, version: Version) -> None:
+def _move_head(hold: Hold, workspace: Workspace, version: Version, build: str) -> None:
     same = Workspace.objects.filter(
         LIVE, pk=workspace.pk, holder=hold.sandbox_id, epoch=hold.epoch,
         head_id=workspace.head_id, last_number=workspace.last_number,
     )  # fmt: skip
     moved = same.update(
-        head=version, last_number=version.number, is_saved=True, used_at=timezone.now(),
+        head=version, last_number=version.number, is_saved=True, used_at=timezone.now(), image_build=build,
         damaged_at=None, damage="",  # a stream on damaged versions was refused
     )  # fmt: skip
     if not moved:

@@ -10,7 +10,7 @@ from workspaces import keys, objectstore
 from workspaces.errors import BadManifest
 from workspaces.limits import MANIFEST_LIMIT_BYTES
 from workspaces.manifests import manifest_of
-from workspaces.models import StoredObject, Version
+from workspaces.models import Version
 from workspaces.records import record_body
 from workspaces.services.damage import version_damage, version_heal
 
@@ -64,7 +64,7 @@ def _check_version(
             seen.add(row.pk)
             checked.objects += 1
             checked.size_bytes += row.size_bytes
-            problem = _read_through(key, row) if is_deep else _look_at(key, row)
+            problem = object_problem(key, row.sha256, row.size_bytes, is_deep=is_deep)
             if problem:
                 problems[row.pk] = problem
         if row.pk in problems:
@@ -74,12 +74,17 @@ def _check_version(
         yield from _check_manifest(version, {name: row.size_bytes for name, row in needed.items()})
 
 
-def _look_at(key: str, row: StoredObject) -> str:
+def object_problem(key: str, sha256: str, size_bytes: int, *, is_deep: bool) -> str:
+    """What is wrong with an object in the bucket; empty where nothing is."""
+    return _read_through(key, sha256, size_bytes) if is_deep else _look_at(key, size_bytes)
+
+
+def _look_at(key: str, size_bytes: int) -> str:
     size = objectstore.size_of(key)
-    return "is missing" if size is None else _size_problem(size, row)
+    return "is missing" if size is None else _size_problem(size, size_bytes)
 
 
-def _read_through(key: str, row: StoredObject) -> str:
+def _read_through(key: str, sha256: str, size_bytes: int) -> str:
     body = objectstore.stream(key)
     if body is None:
         return "is missing"
@@ -87,13 +92,13 @@ def _read_through(key: str, row: StoredObject) -> str:
     for piece in objectstore.chunks(body):
         digest.update(piece)
         size += len(piece)
-    if digest.hexdigest() != row.sha256:
-        return _size_problem(size, row) or "does not have the bytes that its name says"
+    if digest.hexdigest() != sha256:
+        return _size_problem(size, size_bytes) or "does not have the bytes that its name says"
     return ""
 
 
-def _size_problem(size: int, row: StoredObject) -> str:
-    return "" if size == row.size_bytes else f"has {size} bytes instead of {row.size_bytes}"
+def _size_problem(size: int, size_bytes: int) -> str:
+    return "" if size == size_bytes else f"has {size} bytes instead of {size_bytes}"
 
 
 def _check_manifest(version: Version, needed: dict[str, int]) -> Iterator[Finding]:

@@ -51,8 +51,12 @@ def objects_claim(owner_id: int, sizes: Mapping[str, int], manifest: str) -> set
 
 
 def objects_require(owner_id: int, sizes: Mapping[str, int]) -> None:
+    """Raise MissingObjects for what the owner has not in the bucket with its size."""
+    sizes_require(keys.tenant(owner_id), sizes)
+
+
+def sizes_require(tenant: str, sizes: Mapping[str, int]) -> None:
     """Raise MissingObjects for what is not in the bucket with its size."""
-    tenant = keys.tenant(owner_id)
     names = list(sizes)
     with ThreadPoolExecutor(min(LOOKS_AT_ONCE, len(names) or 1)) as pool:
         found = pool.map(lambda name: objectstore.size_of(keys.object_key(tenant, name)), names)

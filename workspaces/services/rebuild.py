@@ -175,4 +175,7 @@ class _Owner:
         newest = workspace.versions.order_by("-number")[0]
         workspace.last_number = max(workspace.last_number, newest.number)
         workspace.head = newest if workspace.deleted_at is None else None
-        workspace.save(update_fields=["last_number", "head"])
+        if newest.manifest in self.manifests:
+            image = self.manifests[newest.manifest][0].image
+            workspace.image_build = image.digest if image else ""
+        workspace.save(update_fields=["last_number", "head", "image_build"])

@@ -31,9 +31,16 @@ def version_share(version: Version, workspace: Workspace) -> Version:
         )  # fmt: skip
         needed = VersionObject.objects.filter(version=source).values_list("object_id", flat=True)
         VersionObject.objects.bulk_create([VersionObject(version=shared, object_id=pk) for pk in needed])
-        Workspace.objects.filter(pk=workspace.pk).update(head=shared)
+        stands_on = _stands_on(version.workspace)
+        Workspace.objects.filter(pk=workspace.pk).update(head=shared, **stands_on)
     workspace.head = shared
+    workspace.image, workspace.image_build = stands_on["image"], stands_on["image_build"]
     return shared
+
+
+def _stands_on(source: Workspace) -> dict[str, str]:
+    """Files go on over the build that they were written on."""
+    return {"image": source.image, "image_build": source.image_build}
 
 
 def _take_number(workspace: Workspace) -> int:

@@ -1,0 +1,67 @@
+"""Every read of images. They are everybody's."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
+
+from images.errors import BuildNotFound
+from images.models import Build, Image
+from workspaces.models import Workspace
+from workspaces.selectors import LIVE
+
+BUILT_IN = "standard"  # every host can build it, published or not
+
+
+def image_names() -> list[str]:
+    """What a job may name."""
+    published = Image.objects.filter(head__isnull=False).values_list("name", flat=True)
+    return sorted({BUILT_IN, *published})
+
+
+def image_exists(name: str) -> bool:
+    return name == BUILT_IN or Image.objects.filter(name=name, head__isnull=False).exists()
+
+
+def image_list() -> QuerySet[Image]:
+    """Published images with what people want to know, by name."""
+    offered = Count("builds", filter=Q(builds__retired_at__isnull=True))
+    listed = Image.objects.filter(head__isnull=False).select_related("head", "head__host")
+    return listed.annotate(builds_count=offered).order_by("name")
+
+
+def heads() -> list[Build]:
+    """The builds that new sandboxes stand on."""
+    found = Image.objects.filter(head__isnull=False).select_related("head").order_by("name")
+    builds = []
+    for image in found:
+        if image.head is not None:
+            image.head.image = image
+            builds.append(image.head)
+    return builds
+
+
+def build_get(image: str, name: str) -> Build:
+    """Raises BuildNotFound. One that is being given up is still there."""
+    found = Build.objects.filter(image__name=image, name=name).select_related("image").first()
+    if found is None:
+        raise BuildNotFound
+    return found
+
+
+def builds_unneeded() -> QuerySet[Build]:
+    """Builds that are no head and that no workspace stands on, or may stand on: one that is not saved yet
+    began with what was the head at the time."""
+    later = Build.objects.filter(image=OuterRef("image"), number__gt=OuterRef("number")).order_by("number")
+    builds = Build.objects.annotate(followed_at=Subquery(later.values("committed_at")[:1]))
+    heads = Image.objects.filter(head=OuterRef("pk"))
+    same = Workspace.objects.filter(LIVE, image=OuterRef("image__name"))
+    pinned = same.filter(image_build=OuterRef("name"))
+    unsaved = same.filter(image_build="", host__isnull=False, created_at__lt=OuterRef("followed_at"))
+    return builds.filter(~Exists(heads), ~Exists(pinned), ~Exists(unsaved))
+
+
+def builds_retired(before: datetime) -> QuerySet[Build]:
+    """Retired for so long that nobody can be fetching them."""
+    return builds_unneeded().filter(retired_at__lt=before).select_related("image")
