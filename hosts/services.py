@@ -146,7 +146,8 @@ def host_revision_next(host_id: UUID) -> int:
 
 
 def host_sandbox_revision_next(host_id: UUID) -> int:
-    """As `host_revision_next`, for a change of a held sandbox: a host without any is not asked about them."""
+    """As `host_revision_next`, for a change of a held sandbox or a question: a host without any is not asked
+    about them."""
     _COUNT_UP_SANDBOXES(host_id=host_id)
     (host,) = _REVISION.all(host_id=host_id)
     return host.revision

@@ -132,6 +132,7 @@ CELERY_BEAT_SCHEDULE = {
     "expire local workspaces": {"task": "workspaces.expire_local", "schedule": 60.0},
     "expire versions": {"task": "workspaces.expire_versions", "schedule": 600.0},
     "collect objects": {"task": "workspaces.collect", "schedule": 3600.0, "options": {"expires": 3600}},
+    "expire comparisons": {"task": "workspaces.expire_comparisons", "schedule": 3600.0},
     "complete records of images": {"task": "images.complete_records", "schedule": 30.0},
     "collect images": {"task": "images.collect", "schedule": 3600.0, "options": {"expires": 3600}},
     "expire files": {"task": "files.expire", "schedule": 3600.0},

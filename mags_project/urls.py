@@ -19,6 +19,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include((api, "v1"))),
     path("api/v2/", include((api, "v2"))),
     path("api/host/v1/", include("hosts.api.urls")),
+    path("api/host/v1/", include("workspaces.hostapi.urls")),
     path("api/host/v1/", include("sandboxes.hostapi.urls")),
     path("api/host/v1/", include("images.hostapi.urls")),
     path("api/host/v1/", include("jobs.hostapi.urls")),

@@ -65,6 +65,40 @@ class StaleHold(Conflict):
     code = "stale_lease"
     default_message = "This sandbox does not hold the workspace with this epoch."
     default_remediation = "Stop the sandbox; another one may hold the workspace."
+class DiffPending(Unavailable):
+    code = "diff_pending"
+    default_message = "The versions are still being compared."
+    default_remediation = "Ask again: the comparison goes on meanwhile, and its answer is kept."
+
+
+class NoHostToCompare(Unavailable):
+    code = "no_host"
+    default_message = "No host is online, and only a host can compare versions."
+    default_remediation = "Try again when a host is online."
+
+
+class DiffFailed(Unavailable):
+    """A host was asked and has no answer; another try may well have one."""
+
+    code = "diff_failed"
+    default_message = "The host could not compare these versions."
+    default_remediation = "Try again in a minute."
+
+
+class DiffImpossible(Conflict):
+    code = "diff_impossible"
+    default_message = "A version has paths that are too long to be compared (over 4,000 bytes)."
+    default_remediation = "Fork both versions and compare them in a sandbox: `diff -rq`."
+
+
+class StaleQuestion(Conflict):
+    """The question is not this host's to answer, or no longer in this life of its agent."""
+
+    code = "stale_question"
+    default_message = "This question was not asked of this host."
+    default_remediation = "Forget the question."
+
+
 
 
 class HeadMoved(Conflict):

@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from hosts.models import Host
-from workspaces.states import ObjectKind, VersionReason
+from workspaces.states import CompareFailure, ComparisonState, ObjectKind, VersionReason
 
 SHA256_LENGTH = 64  # hexadecimal, lower case
 
@@ -166,3 +166,59 @@ class VersionObject(models.Model):
 
     def __str__(self) -> str:
         return f"{self.version_id} needs {self.object_id}"
+
+
+class Comparison(models.Model):
+    """What differs between two versions of a workspace: the question to a host, then its answer.
+
+    `old` is the one with the lower number; the way back is read from the same row. Versions never
+    change, so an answer stays true as long as both are there. `host` and `boot_epoch` say which life of
+    which agent owes the answer: nobody else's counts.
+    """
+
+    old = models.ForeignKey(Version, on_delete=models.CASCADE, related_name="+")
+    new = models.ForeignKey(Version, on_delete=models.CASCADE, related_name="+")
+    state = models.CharField(
+        max_length=10, choices=[(s, s) for s in ComparisonState], default=ComparisonState.WAITING
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+
+    host = models.ForeignKey(
+        Host, null=True, blank=True, on_delete=models.SET_NULL, related_name="comparisons"
+    )
+    boot_epoch = models.PositiveIntegerField(default=0)
+    revision = models.PositiveBigIntegerField(default=0)  # of the host, by which its agent polls
+    asks = models.PositiveIntegerField(default=0)  # how often somebody was asked
+    asked_at = models.DateTimeField(null=True, blank=True)
+
+    ended_at = models.DateTimeField(null=True, blank=True)  # answered, or failed
+    failure = models.CharField(max_length=12, blank=True, choices=[(f, f) for f in CompareFailure])
+    added = models.BinaryField(default=bytes, blank=True)  # paths, as `workspaces.paths` packs them
+    changed = models.BinaryField(default=bytes, blank=True)
+    removed = models.BinaryField(default=bytes, blank=True)
+    added_total = models.PositiveBigIntegerField(default=0)  # also of those that are too many to be listed
+    changed_total = models.PositiveBigIntegerField(default=0)
+    removed_total = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(
+                fields=["host", "revision"],
+                name="comparison_of_host",
+                condition=Q(state=ComparisonState.ASKED),
+            ),
+            models.Index(fields=["created_at"], name="comparison_age"),
+        ]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["old", "new"], name="comparison_pair_unique"),
+            models.CheckConstraint(
+                condition=~Q(state=ComparisonState.ASKED) | Q(asked_at__isnull=False),
+                name="comparison_asked_has_time",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=ComparisonState.FAILED) | ~Q(failure=""), name="comparison_failure_is_said"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.old_id} and {self.new_id}: {self.state}"

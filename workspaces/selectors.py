@@ -13,9 +13,12 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.models import User
-from workspaces.errors import VersionNotFound, WorkspaceNotFound
+from hosts.models import Host
+from hosts.services import host_require_boot
+from workspaces.errors import NotSaved, StaleQuestion, VersionNotFound, WorkspaceNotFound
 from workspaces.limits import NAME
-from workspaces.models import StoredObject, Version, Workspace
+from workspaces.models import Comparison, StoredObject, Version, Workspace
+from workspaces.states import ComparisonState
 
 LIVE = Q(deleted_at__isnull=True)
 GONE_FOR = timedelta(hours=1)  # a host that was away for longer boots, and is told then
@@ -57,6 +60,49 @@ def gone_of(ids: Collection[UUID]) -> set[UUID]:
 def version_list(workspace: Workspace) -> QuerySet[Version]:
     """What the workspace can be restored to, newest first."""
     return workspace.versions.filter(expired_at__isnull=True).order_by("-number")
+
+
+def version_pair(workspace: Workspace, before: int | None, after: int | None) -> tuple[Version, Version]:
+    """Two versions to compare: by default the newest one, and the one that is offered before it."""
+    offered = version_list(workspace).select_related("workspace")
+    if workspace.head_id is None:
+        raise NotSaved
+    new = offered.filter(number=after).first() if after else offered.first()
+    if new is None:
+        raise VersionNotFound
+    if before:
+        old = offered.filter(number=before).first()
+    elif (old := offered.filter(number__lt=new.number).first()) is None:
+        raise VersionNotFound(f"There is no version before version {new.number}.")
+    if old is None:
+        raise VersionNotFound
+    return old, new
+
+
+def questions_changed(host_id: UUID, boot_epoch: int, after: int) -> list[Comparison]:
+    """What this life of the host's agent was asked after the revision and owes an answer to."""
+    asked = Comparison.objects.filter(
+        host_id=host_id, boot_epoch=boot_epoch, state=ComparisonState.ASKED, revision__gt=after
+    )
+    return list(asked.select_related("old__workspace", "new").order_by("revision"))
+
+
+def question_get(host: Host, boot_epoch: int, question: int) -> Comparison:
+    """Raises StaleQuestion where this life of the host's agent was not asked, or no longer."""
+    asked = Comparison.objects.filter(pk=question, host=host, boot_epoch=boot_epoch)
+    found = asked.select_related("old__workspace", "new").first()
+    if found is None:
+        raise StaleQuestion
+    return found
+
+
+def question_owed(host: Host, boot_epoch: int, question: int) -> Comparison:
+    """As `question_get`, while the host owes the answer."""
+    host_require_boot(host, boot_epoch)
+    found = question_get(host, boot_epoch, question)
+    if found.state != ComparisonState.ASKED:
+        raise StaleQuestion
+    return found
 
 
 def version_get(workspace: Workspace, number: int) -> Version:

@@ -30,3 +30,9 @@ def expire_versions() -> int:
 def collect() -> int:
     """Remove objects that no version needs."""
     return services.objects_collect().objects
+
+
+@shared_task(name="workspaces.expire_comparisons")
+def expire_comparisons() -> int:
+    """Forget what old comparisons of versions found."""
+    return services.comparisons_expire()

@@ -8,6 +8,7 @@ from typing import Any
 
 from workspaces import hooks, selectors
 from workspaces.models import Version, Workspace
+from workspaces.services import VersionDiff
 
 
 def workspace_objects(workspaces: Iterable[Workspace]) -> list[dict[str, Any]]:
@@ -43,6 +44,17 @@ def _version(version: Version, *, is_damaged: bool) -> dict[str, Any]:
         "made_at": stamp(version.made_at),
         "durable_at": stamp(version.durable_at),
         "is_damaged": is_damaged,
+    }
+
+
+def diff_object(before: Version, after: Version, diff: VersionDiff) -> dict[str, Any]:
+    kinds = {"added": diff.added, "changed": diff.changed, "removed": diff.removed}
+    return {
+        "from": before.number,
+        "to": after.number,
+        **{name: kind.listed for name, kind in kinds.items()},
+        "totals": {name: kind.total for name, kind in kinds.items()},
+        "truncated": diff.is_truncated,
     }
 
 

@@ -27,7 +27,8 @@ from jobs.services import host_booted
 from jobs.states import LeaseState
 from sandboxes.hostapi.wire import wish_object
 from sandboxes.selectors import sandboxes_changed
-from workspaces.selectors import gone_from, gone_of
+from workspaces.hostapi.wire import question_object
+from workspaces.selectors import gone_from, gone_of, questions_changed
 
 DROP_LIMIT = 10_000  # far more than a host holds
 NOTHING: dict[str, Any] = {
@@ -36,6 +37,7 @@ NOTHING: dict[str, Any] = {
     "sandboxes": [],
     "drop_sandboxes": [],
     "drop_volumes": [],
+    "questions": [],
 }
 
 
@@ -118,7 +120,7 @@ def _changes(host: Host, boot_epoch: int, after: int) -> dict[str, Any]:
     }
     if fresh.image_revision > after:
         answer["images"] = head_objects()
-    return NOTHING | answer | (_sandboxes(host, after) if fresh.sandbox_revision > after else {})
+    return NOTHING | answer | (_sandboxes(fresh, after) if fresh.sandbox_revision > after else {})
 
 
 def _sandboxes(host: Host, after: int) -> dict[str, Any]:
@@ -128,6 +130,7 @@ def _sandboxes(host: Host, after: int) -> dict[str, Any]:
         "drop_sandboxes": ended,
         "drop_volumes": gone_from(host.pk),
     }
+        "questions": [question_object(q) for q in questions_changed(host.pk, host.boot_epoch, after)],
 
 
 def assignment(lease: Lease) -> dict[str, Any]:

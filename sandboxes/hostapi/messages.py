@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from core.errors import Invalid
+from workspaces.hostapi.messages import QuestionId
 from workspaces.limits import OBJECT_LIMIT_BYTES, SIGN_LIMIT
 from workspaces.manifests import Sha256, UnixMs
 
@@ -30,6 +31,18 @@ class ObjectsRequest(Struct, frozen=True):
     )
 
 
+class ReadRequest(Struct, frozen=True):
+    """Addresses to read objects, wanted for a question."""
+
+    boot_epoch: Epoch
+    question: QuestionId
+    get: Annotated[list[Sha256], Meta(max_length=SIGN_LIMIT)]
+
+
+class _Purpose(Struct, frozen=True):
+    question: QuestionId | None = None
+
+
 class VersionRequest(Struct, frozen=True):
     """A snapshot whose objects are all put."""
 
@@ -44,11 +57,15 @@ class VersionRequest(Struct, frozen=True):
     sync: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
 
 
+_purpose = msgspec.json.Decoder(_Purpose)
 _objects = msgspec.json.Decoder(ObjectsRequest)
+_read = msgspec.json.Decoder(ReadRequest)
 _version = msgspec.json.Decoder(VersionRequest)
 
 
-def objects_of(body: bytes) -> ObjectsRequest:
+def objects_of(body: bytes) -> ObjectsRequest | ReadRequest:
+    if _decoded(_purpose, body).question is not None:
+        return _decoded(_read, body)
     return _decoded(_objects, body)
 
 

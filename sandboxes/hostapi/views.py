@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 from core.api.body import error_body
 from hosts.api.authentication import HostAuthentication, IsHost
 from hosts.models import Host
-from sandboxes.hostapi.messages import ObjectsRequest, objects_of, version_of
+from sandboxes.hostapi.messages import ObjectsRequest, ReadRequest, objects_of, version_of
 from sandboxes.models import Sandbox
 from sandboxes.selectors import sandbox_of_host
 from sandboxes.services import sandbox_commit, sandbox_hold
@@ -20,8 +20,8 @@ from workspaces import keys, objectstore
 from workspaces.errors import MissingObjects, StaleHold
 from workspaces.limits import SIGNED_FOR_S
 from workspaces.records import time_of, unix_ms
-from workspaces.selectors import objects_known, workspaces_held
-from workspaces.services import Commit
+from workspaces.selectors import objects_known, question_owed, workspaces_held
+from workspaces.services import Commit, full_next
 from workspaces.states import VersionReason
 
 
@@ -37,10 +37,14 @@ class HostView(APIView):
 class ObjectsView(HostView):
     def post(self, request: Request) -> Response:
         wanted = objects_of(request._request.body)
-        sandbox = sandbox_of_host(_host(request), wanted.boot_epoch, wanted.sandbox_id, wanted.epoch)
-        return Response(
-            {"get": _get(sandbox, wanted), "put": _put(sandbox, wanted), "expires_s": SIGNED_FOR_S}
-        )
+        host = _host(request)
+        if isinstance(wanted, ReadRequest):
+            owner_id = question_owed(host, wanted.boot_epoch, wanted.question).old.workspace.owner_id
+            put: dict[str, dict[str, Any]] = {}
+        else:
+            sandbox = sandbox_of_host(host, wanted.boot_epoch, wanted.sandbox_id, wanted.epoch)
+            owner_id, put = sandbox.owner_id, _put(sandbox, wanted)
+        return Response({"get": _get(owner_id, wanted.get), "put": put, "expires_s": SIGNED_FOR_S})
 
 
 @extend_schema(exclude=True)
@@ -65,20 +69,21 @@ class VersionsView(HostView):
                 "sha256": version.manifest,
                 "bytes": version.stored_bytes,
                 "durable_at": unix_ms(version.durable_at),
+                "full_next": full_next(version),
             }
         )
 
 
-def _get(sandbox: Sandbox, wanted: ObjectsRequest) -> dict[str, str]:
-    """Objects of the sandbox's owner. What the owner does not have is looked for among the images,
-    which every host may read."""
-    if not wanted.get:
+def _get(owner_id: int, names: list[str]) -> dict[str, str]:
+    """Objects of the owner. What the owner does not have is looked for among the images, which every
+    host may read."""
+    if not names:
         return {}
-    own = objects_known(sandbox.owner_id, wanted.get)
-    tenant = keys.tenant(sandbox.owner_id)
+    own = objects_known(owner_id, names)
+    tenant = keys.tenant(owner_id)
     return {
         name: objectstore.sign_get(keys.object_key(tenant if name in own else keys.IMAGES, name))
-        for name in wanted.get
+        for name in names
     }
 
 

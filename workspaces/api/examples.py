@@ -61,3 +61,16 @@ FORK = [
         _WORKSPACE | {"workspace_id": "train-2", "name": "train-2", "version": 1, "versions": 1}, "201"
     ),
 ]
+DIFF = [
+    _response(
+        {
+            "from": 2,
+            "to": 3,
+            "added": ["root/model.bin"],
+            "changed": ["root/train.py"],
+            "removed": [],
+            "totals": {"added": 1, "changed": 1, "removed": 0},
+            "truncated": False,
+        }
+    )
+]

@@ -37,3 +37,17 @@ class ForkInput(serializers.Serializer[Any]):
     version = serializers.IntegerField(
         min_value=1, max_value=NUMBER_LIMIT, required=False, allow_null=True, help_text="Default: the newest."
     )
+
+
+class DiffQuery(serializers.Serializer[Any]):
+    """`from` is a keyword of Python's, hence the way it is declared."""
+
+    to = serializers.IntegerField(
+        min_value=1, max_value=NUMBER_LIMIT, required=False, help_text="Default: the newest version."
+    )
+
+    def get_fields(self) -> dict[str, Any]:
+        before = serializers.IntegerField(
+            min_value=1, max_value=NUMBER_LIMIT, required=False, help_text="Default: the version before `to`."
+        )
+        return {"from": before, **super().get_fields()}

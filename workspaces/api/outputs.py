@@ -88,3 +88,24 @@ class VersionListOutput(serializers.Serializer[Any]):
     total = serializers.IntegerField()
     page = serializers.IntegerField()
     page_size = serializers.IntegerField()
+
+
+class DiffTotalsOutput(serializers.Serializer[Any]):
+    added = serializers.IntegerField()
+    changed = serializers.IntegerField()
+    removed = serializers.IntegerField()
+
+
+class DiffOutput(serializers.Serializer[Any]):
+    """Paths have no leading slash and are sorted; bytes of a name that are not UTF-8 are lone surrogates
+    (`\\udcff` for the byte ff)."""
+
+    to = serializers.IntegerField()
+    added = serializers.ListField(child=serializers.CharField())
+    changed = serializers.ListField(child=serializers.CharField())
+    removed = serializers.ListField(child=serializers.CharField())
+    totals = DiffTotalsOutput(help_text="Of all, also where the lists are cut.")
+    truncated = serializers.BooleanField(help_text="There are more than are listed.")
+
+    def get_fields(self) -> dict[str, Any]:
+        return {"from": serializers.IntegerField(), **super().get_fields()}

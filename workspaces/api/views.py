@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
+from django.conf import settings
+from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -10,11 +14,23 @@ from rest_framework.views import APIView
 from accounts.api.actor import actor_of
 from core.api.idempotency import IDEMPOTENCY_KEY, answer_once
 from core.api.pagination import PAGE_PARAMETERS, paginated
+from core.api.views import WaitingView
 from core.idempotency import Answer
 from workspaces import selectors
 from workspaces.api import examples, inputs, outputs
-from workspaces.services import version_restore, workspace_delete, workspace_fork, workspace_resize
-from workspaces.wire import version_object, workspace_object
+from workspaces.errors import DiffPending
+from workspaces.services import (
+    group_of,
+    version_restore,
+    versions_compare,
+    workspace_delete,
+    workspace_fork,
+    workspace_resize,
+)
+from workspaces.wire import diff_object, version_object, workspace_object
+
+DIFF_WAIT_S = 30.0
+DIFF_RETRY_S = 1.0  # the next call waits by itself
 
 
 class WorkspacesView(APIView):
@@ -71,6 +87,35 @@ class VersionsView(APIView):
         workspace = selectors.workspace_get(actor_of(request), name)
         versions = selectors.version_list(workspace).select_related("workspace")
         return Response(paginated(request, "versions", versions, outputs.VersionOutput))
+
+
+class DiffView(WaitingView):
+    @extend_schema(
+        operation_id="workspace_diff",
+        parameters=[inputs.DiffQuery],
+        responses=outputs.DiffOutput,
+        examples=examples.DIFF,
+    )
+    def get(self, request: Request, name: str) -> HttpResponse | None:
+        """Which paths differ between two versions. A host compares them; where that takes longer than half
+        a minute, the answer is 503 `diff_pending`, and the same call later has the result."""
+        query = inputs.DiffQuery(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        wanted = query.validated_data
+        workspace = selectors.workspace_get(actor_of(request), name)
+        self._pair = selectors.version_pair(workspace, wanted.get("from"), wanted.get("to"))
+        self.wait_for(min(DIFF_WAIT_S, settings.WAIT_LIMIT_S), group_of(*self._pair))
+        return self.look()
+
+    def look(self) -> HttpResponse | None:
+        diff = versions_compare(*self._pair)
+        if diff is not None:
+            # Not through DRF's renderer, which writes UTF-8: names may have surrogates in them.
+            body = json.dumps(diff_object(*self._pair, diff))
+            return HttpResponse(body, content_type="application/json")
+        if self.is_over:
+            raise DiffPending(retry_after_s=DIFF_RETRY_S)
+        return None
 
 
 class RestoreView(APIView):

@@ -3,6 +3,15 @@
 from workspaces.selectors import Hold
 from workspaces.services.collect import Collected, objects_collect
 from workspaces.services.commit import Commit, version_commit
+from workspaces.services.compare import (
+    Found,
+    PathsFound,
+    VersionDiff,
+    comparisons_expire,
+    group_of,
+    question_answer,
+    versions_compare,
+)
 from workspaces.services.damage import version_damage, version_heal, workspace_damage
 from workspaces.services.expire import versions_expire, versions_prune
 from workspaces.services.fsck import Checked, Finding, workspaces_check
@@ -28,9 +37,15 @@ __all__ = [
     "Collected",
     "Commit",
     "Finding",
+    "Found",
     "Hold",
+    "PathsFound",
     "Rebuilt",
+    "VersionDiff",
+    "comparisons_expire",
+    "group_of",
     "objects_collect",
+    "question_answer",
     "record_complete",
     "records_complete",
     "version_commit",
@@ -38,6 +53,7 @@ __all__ = [
     "version_heal",
     "version_restore",
     "version_share",
+    "versions_compare",
     "versions_expire",
     "versions_prune",
     "workspace_create",
