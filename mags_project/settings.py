@@ -244,6 +244,7 @@ LOCAL_WORKSPACE_MINUTES = env.int("LOCAL_WORKSPACE_MINUTES", 10)  # unsaved ones
 CHECKPOINT_S = env.int("CHECKPOINT_S", 60)  # how often a running workspace is saved by itself; 0: never
 VERSIONS_KEPT = env.int("VERSIONS_KEPT", 20)  # of each workspace, and ...
 VERSIONS_KEPT_DAYS = env.int("VERSIONS_KEPT_DAYS", 30)  # ... all that are younger
+CHAIN_VERSIONS = env.int("CHAIN_VERSIONS", 360)  # small increments on a full version: 6 h of checkpoints
 # Longer than any sync takes from its first put to its commit.
 COLLECT_GRACE_HOURS = env.int("COLLECT_GRACE_HOURS", 24)
 FILE_LIMIT_MB = env.int("FILE_LIMIT_MB", 512)

@@ -53,6 +53,12 @@ class NotSaved(Conflict):
     default_remediation = "Sync a job that runs on it, or run one with `persistent`."
 
 
+class ChainTooLong(Conflict):
+    code = "chain_too_long"
+    default_message = "Restoring a version that builds on the newest one would take too long."
+    default_remediation = "Send a full stream."
+
+
 class VersionDamaged(Conflict):
     code = "version_damaged"
     default_message = "Data of this version is missing or changed in the object store."

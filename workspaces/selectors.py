@@ -113,22 +113,6 @@ def version_get(workspace: Workspace, number: int) -> Version:
     return found
 
 
-def chain(version_id: int) -> list[Version]:
-    """The versions whose streams make this one, the full one first."""
-    found = []
-    step: int | None = version_id
-    while step is not None:
-        version = Version.objects.get(pk=step)
-        found.append(version)
-        step = version.parent_id
-    return found[::-1]
-
-
-def is_sound(version: Version) -> bool:
-    """Nothing that the version needs is known to be damaged."""
-    return not any(part.damaged_at for part in chain(version.pk))
-
-
 def versions_broken(owner_id: int) -> set[int]:
     """The owner's versions that cannot be restored: they are damaged or build on what is. One query where
     nothing is damaged, two otherwise, however long the chains are."""

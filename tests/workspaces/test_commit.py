@@ -21,6 +21,7 @@ from tests.workspaces.factories import (
     user,
 )
 from workspaces import keys, objectstore
+from workspaces.chains import chain
 from workspaces.errors import (
     BadManifest,
     HeadMoved,
@@ -32,7 +33,7 @@ from workspaces.errors import (
 from workspaces.limits import SEGMENT_RAW_BYTES
 from workspaces.models import StoredObject, Version, VersionObject, Workspace
 from workspaces.records import record_of
-from workspaces.selectors import Hold, chain
+from workspaces.selectors import Hold
 from workspaces.services import (
     commit,
     objects,

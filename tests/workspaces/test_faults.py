@@ -13,9 +13,10 @@ from core.errors import MagsError
 from tests.workspaces.factories import commit_of, hold_on, put, snapshot, user
 from tests.workspaces.faults import FaultyWay, faulty_way, sometimes
 from workspaces import keys, objectstore
+from workspaces.chains import chain
 from workspaces.errors import MissingObjects, ObjectStoreUnavailable
 from workspaces.models import Version
-from workspaces.selectors import Hold, chain, workspace_get
+from workspaces.selectors import Hold, workspace_get
 from workspaces.services import version_commit, workspaces_check
 
 pytestmark = [pytest.mark.django_db(transaction=True)]

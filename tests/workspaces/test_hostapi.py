@@ -74,6 +74,7 @@ def test_a_snapshot_is_put_and_published(agent: Agent, sandbox: Sandbox) -> None
         {
             "version": 1, "manifest": made.sha256, "sha256": made.sha256, "bytes": version.stored_bytes,
             "durable_at": round(version.durable_at.timestamp() * 1000),
+            "full_next": "no",
         },
     )  # fmt: skip
     assert (version.tree_bytes, version.made_at.timestamp()) == (77, 1_763_881_200)

@@ -3,6 +3,7 @@
 from workspaces.selectors import Hold
 from workspaces.services.collect import Collected, objects_collect
 from workspaces.services.commit import Commit, version_commit
+from workspaces.services.compact import FullNext, full_next
 from workspaces.services.compare import (
     Found,
     PathsFound,
@@ -37,10 +38,12 @@ __all__ = [
     "Collected",
     "Commit",
     "Finding",
+    "FullNext",
     "Found",
     "Hold",
     "PathsFound",
     "Rebuilt",
+    "full_next",
     "VersionDiff",
     "comparisons_expire",
     "group_of",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from workspaces import selectors
+from workspaces.chains import chain
 from workspaces.models import Version, Workspace
 from workspaces.selectors import LIVE
 
@@ -16,7 +16,7 @@ def workspace_damage(workspace: Workspace, manifest: str, message: str) -> None:
     """A host could not use an object of this version of the workspace's present chain."""
     if workspace.head_id is None:
         return
-    for version in selectors.chain(workspace.head_id):
+    for version in chain(workspace.head_id):
         if version.manifest == manifest:
             version_damage(version, message)
 
@@ -39,7 +39,7 @@ def damage_refresh(workspace: Workspace, message: str = "") -> None:
     """Bring the workspace's mark in line with what its newest version builds on."""
     if workspace.head_id is None:
         return
-    marks = [version.damaged_at for version in selectors.chain(workspace.head_id) if version.damaged_at]
+    marks = [version.damaged_at for version in chain(workspace.head_id) if version.damaged_at]
     text = message or workspace.damage or "Stored data is damaged."
     same = Workspace.objects.filter(LIVE, pk=workspace.pk, head_id=workspace.head_id)
     if marks:

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from workspaces import hooks, selectors
+from workspaces.chains import is_sound
 from workspaces.errors import NotSaved, VersionDamaged, WorkspaceInUse, WorkspaceNotFound
 from workspaces.models import Version, Workspace
 from workspaces.selectors import LIVE
@@ -25,7 +26,7 @@ EXPIRE_LIMIT = 1000  # workspaces of one run
 def version_restore(workspace: Workspace, number: int) -> Version:
     """Make an older version the newest one again; nothing is overwritten. Not while it is held."""
     version = selectors.version_get(workspace, number)
-    if not selectors.is_sound(version):
+    if not is_sound(version):
         raise VersionDamaged
     with transaction.atomic():
         made = version_share(version, workspace)
@@ -39,7 +40,7 @@ def workspace_fork(actor: User, source: Workspace, name: str, *, number: int | N
     version = source.head if number is None else selectors.version_get(source, number)
     if version is None:
         raise NotSaved
-    if not selectors.is_sound(version):
+    if not is_sound(version):
         raise VersionDamaged
     with transaction.atomic():
         fork = workspace_create(actor, name, disk_gb=source.disk_gb, image=source.image)
