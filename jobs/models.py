@@ -48,6 +48,7 @@ class Job(models.Model):
         Sandbox, null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs"
     )
     durable_at = models.DateTimeField(null=True, blank=True)  # when its files were last saved
+    unsaved_since = models.DateTimeField(null=True, blank=True)  # since then they could not be
 
     status = models.CharField(max_length=10, choices=[(s, s) for s in JobStatus], default=JobStatus.ACCEPTED)
     reason = models.CharField(max_length=20, blank=True)

@@ -46,6 +46,7 @@ class Reason(StrEnum):
     TIMED_OUT = "timed_out"
     DISK_FULL = "disk_full"
     START_FAILED = "start_failed"
+    WORKSPACE_DAMAGED = "workspace_damaged"  # what is stored of its workspace or base is not whole
     HOST_LOST = "host_lost"
 
 

@@ -39,6 +39,7 @@ def job_object(job: Job) -> dict[str, Any]:
         "isolation": lease.host.isolation if lease else None,
         "sandbox": job.sandbox,
         "durable_at": stamp(job.durable_at),
+        "unsaved_since": stamp(job.unsaved_since),
         "timings": job.timings,
         "attempt": job.attempt,
         "revision": job.revision,

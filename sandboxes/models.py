@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from hosts.models import Host
-from sandboxes.states import SandboxPhase
+from sandboxes.states import SandboxPhase, SaveFailure
 from workspaces.models import SHA256_LENGTH, Workspace
 
 
@@ -47,6 +47,9 @@ class Sandbox(models.Model):
     sync_done = models.PositiveIntegerField(default=0)  # ... which of them is answered
     revision = models.PositiveBigIntegerField(default=0)  # the host's revision at the last change
     tree_bytes = models.PositiveBigIntegerField(null=True, blank=True)  # of its files, as last heard
+    # Why its files cannot be saved, and since when; its host goes on trying. Empty: they can.
+    trouble = models.CharField(max_length=12, blank=True, choices=[(f, f) for f in SaveFailure])
+    trouble_since = models.DateTimeField(null=True, blank=True)
     reason = models.CharField(max_length=20, blank=True)  # why it ended, and ...
     message = models.CharField(max_length=500, blank=True)  # ... the same in a sentence
     created_at = models.DateTimeField(default=timezone.now)

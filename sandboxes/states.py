@@ -28,6 +28,14 @@ class SandboxEnd(StrEnum):
     DAMAGED = "damaged"  # what is stored of its workspace is not whole
 
 
+class SaveFailure(StrEnum):
+    """Why the host of a sandbox cannot save its files. It goes on trying."""
+
+    UNREACHABLE = "unreachable"  # the object store does not answer
+    REFUSED = "refused"  # the store, or the control plane, does not take what the host sends
+    FAILED = "failed"  # on the host itself
+
+
 SANDBOX_TRANSITIONS: dict[SandboxPhase, frozenset[SandboxPhase]] = {
     SandboxPhase.WAITING: frozenset({SandboxPhase.OFFERED, SandboxPhase.ENDED}),
     SandboxPhase.OFFERED: frozenset({SandboxPhase.RUNNING, SandboxPhase.ENDING, SandboxPhase.ENDED}),

@@ -31,6 +31,7 @@ _JOB: dict[str, Any] = {
     "isolation": "container",
     "sandbox": "none",
     "durable_at": None,
+    "unsaved_since": None,
     "timings": {"queued": 2, "assigned": 3, "restored": 5, "started": 8},
     "attempt": 1,
     "revision": 4,

@@ -58,6 +58,9 @@ class JobOutput(serializers.Serializer[Job]):
     isolation = serializers.ChoiceField(["container", "gvisor", "microvm"], allow_null=True)
     sandbox = serializers.ChoiceField(list(SandboxState))
     durable_at = serializers.DateTimeField(allow_null=True, help_text="When its files were last saved.")
+    unsaved_since = serializers.DateTimeField(
+        allow_null=True, help_text="Saving them has failed since then, and goes on being tried."
+    )
     timings = serializers.DictField(
         child=serializers.IntegerField(), help_text="queued, assigned, restored, started: ms."
     )

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct, field
 from core.errors import Invalid
 from jobs.services import Outcome
 from sandboxes.hostapi.messages import Epoch, SandboxId, Size
-from sandboxes.states import SandboxEnd
+from sandboxes.states import SandboxEnd, SaveFailure
 from workspaces.manifests import Sha256
 
 T = TypeVar("T")
@@ -126,12 +126,20 @@ class SandboxEnded(Struct, frozen=True, tag_field="state", tag="ended"):
     damaged: Damaged | None = None
 
 
+class SaveTrouble(Struct, frozen=True):
+    """Saving has failed since then, and goes on being tried."""
+
+    since: UnixMs
+    kind: SaveFailure
+
+
 class VolumeMeasured(Struct, frozen=True):
     sandbox_id: SandboxId
     epoch: Epoch
     tree_bytes: Size
     dirty: bool
     sync: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    trouble: SaveTrouble | None = None
 
 
 class ItemKind(Struct, frozen=True):

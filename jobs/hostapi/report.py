@@ -37,6 +37,8 @@ from jobs.services import (
     log_append,
     sandbox_over,
     sandbox_up,
+    saving_settled,
+    saving_troubled,
     schedule_waiting,
 )
 from jobs.states import LeaseState
@@ -45,7 +47,7 @@ from sandboxes.models import Sandbox
 from sandboxes.selectors import sandboxes_of_host
 from sandboxes.services import sandbox_measured
 from sandboxes.states import SandboxPhase
-from workspaces.services import workspace_damage
+from workspaces.services import base_damage, workspace_damage
 
 logger = logging.getLogger(__name__)
 Result = dict[str, Any]
@@ -134,17 +136,27 @@ def _apply_to_sandbox(item: SandboxItem, named: _Named) -> None:
         case SandboxRunning():
             sandbox_up(sandbox, msgspec.to_builtins(item.stages))
         case VolumeMeasured():
-            sandbox_measured(sandbox, item.tree_bytes, is_dirty=item.dirty, sync=item.sync)
+            _measured(item, sandbox)
         case SandboxEnded():
             with transaction.atomic():  # all of it, or a refusal and nothing
                 _sandbox_ended(item, sandbox)
             named.ended(sandbox)
 
 
+def _measured(item: VolumeMeasured, sandbox: Sandbox) -> None:
+    if item.trouble is None:
+        saving_settled(sandbox)
+    else:
+        saving_troubled(sandbox, item.trouble.kind, _time(item.trouble.since))
+    sandbox_measured(sandbox, item.tree_bytes, is_dirty=item.dirty, sync=item.sync)
+
+
 def _sandbox_ended(item: SandboxEnded, sandbox: Sandbox) -> None:
     text = _clean(item.message)
     if item.damaged is not None and sandbox.workspace is not None:
         workspace_damage(sandbox.workspace, item.damaged.manifest, text or DAMAGED)
+    elif item.damaged is not None and sandbox.base_manifest:
+        base_damage(sandbox.owner_id, sandbox.base_manifest, item.damaged.manifest, text or DAMAGED)
     sandbox_over(sandbox, item.reason, text)
 
 

@@ -15,6 +15,7 @@ from jobs.services.schedule import schedule_waiting
 from jobs.services.spec import DEFAULT_IMAGE, JobSpec
 from jobs.services.submit import job_stop, job_submit, job_update
 from jobs.services.sync import job_sync
+from jobs.services.trouble import saving_settled, saving_troubled
 
 __all__ = [
     "DEFAULT_IMAGE",
@@ -36,6 +37,8 @@ __all__ = [
     "logs_expire",
     "sandbox_over",
     "sandbox_up",
+    "saving_settled",
+    "saving_troubled",
     "schedule_waiting",
     "sweep",
 ]

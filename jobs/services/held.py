@@ -19,7 +19,7 @@ from jobs.services import room
 from jobs.services.damage import job_end_damaged
 from jobs.services.leases import End, Outcome, lease_end
 from jobs.services.transition import Lost, announce, change, wake_on_commit
-from jobs.services.trouble import saving_settled, saving_words
+from jobs.services.trouble import saving_ended, saving_words
 from jobs.states import JOB_FINAL, JobStatus, LeaseState, Reason, SandboxState
 from sandboxes.models import Sandbox
 from sandboxes.services import (
@@ -170,7 +170,7 @@ def _end_of(reason: SandboxEnd, message: str) -> End:
 
 def _forget(sandbox: Sandbox, reason: SandboxEnd) -> None:
     """Its jobs have no sandbox any more."""
-    saving_settled(sandbox)
+    saving_ended(sandbox)
     shown = Job.objects.filter(in_sandbox=sandbox).exclude(sandbox=SandboxState.NONE)
     jobs = list(shown.only("pk", "owner_id"))
     now = timezone.now()

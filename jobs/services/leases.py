@@ -51,6 +51,11 @@ class End:
     duration_ms: int | None = None
     at: datetime | None = None
     is_final: bool = False  # another attempt would end the same
+    told: Reason | None = None  # where the outcome does not say why
+
+    @property
+    def reason(self) -> Reason | None:
+        return self.told or REASON_OF[self.outcome]
 
 
 # A kept sandbox that comes up, or is up, when a script of its ends.
@@ -179,10 +184,9 @@ def _run_again(job: Job, end: End, dropped: int) -> bool:
 
 
 def _close(job: Job, end: End, dropped: int, sandbox: SandboxState) -> bool:
-    reason = REASON_OF[end.outcome]
     return transition(
         job, STATUS_OF[end.outcome], event="finished", detail=_detail(job, end),
-        reason=reason or "", message=end.message[:500], exit_code=end.exit_code, sandbox=sandbox,
+        reason=end.reason or "", message=end.message[:500], exit_code=end.exit_code, sandbox=sandbox,
         finished_at=_sane(end.at, job), script_duration_ms=end.duration_ms, dropped_bytes=dropped,
     )  # fmt: skip
 
@@ -190,7 +194,7 @@ def _close(job: Job, end: End, dropped: int, sandbox: SandboxState) -> bool:
 def _detail(job: Job, end: End) -> dict[str, Any]:
     detail: dict[str, Any] = {
         "attempt": job.attempt,
-        "reason": REASON_OF[end.outcome],
+        "reason": end.reason,
         "exit_code": end.exit_code,
     }
     if end.message:

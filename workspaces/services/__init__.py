@@ -3,7 +3,6 @@
 from workspaces.selectors import Hold
 from workspaces.services.collect import Collected, objects_collect
 from workspaces.services.commit import Commit, version_commit
-from workspaces.services.compact import FullNext, full_next
 from workspaces.services.compare import (
     Found,
     PathsFound,
@@ -13,7 +12,7 @@ from workspaces.services.compare import (
     question_answer,
     versions_compare,
 )
-from workspaces.services.damage import version_damage, version_heal, workspace_damage
+from workspaces.services.damage import base_damage, version_damage, version_heal, workspace_damage
 from workspaces.services.expire import versions_expire, versions_prune
 from workspaces.services.fsck import Checked, Finding, workspaces_check
 from workspaces.services.hold import (
@@ -38,13 +37,12 @@ __all__ = [
     "Collected",
     "Commit",
     "Finding",
-    "FullNext",
     "Found",
     "Hold",
     "PathsFound",
     "Rebuilt",
-    "full_next",
     "VersionDiff",
+    "base_damage",
     "comparisons_expire",
     "group_of",
     "objects_collect",

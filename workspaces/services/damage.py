@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from workspaces.chains import chain
+from workspaces import selectors
 from workspaces.models import Version, Workspace
 from workspaces.selectors import LIVE
 
@@ -14,11 +14,15 @@ MESSAGE_LIMIT = 500
 
 def workspace_damage(workspace: Workspace, manifest: str, message: str) -> None:
     """A host could not use an object of this version of the workspace's present chain."""
-    if workspace.head_id is None:
-        return
-    for version in chain(workspace.head_id):
-        if version.manifest == manifest:
-            version_damage(version, message)
+    if workspace.head_id is not None:
+        _damage_in(workspace.head_id, manifest, message)
+
+
+def base_damage(owner_id: int, base_manifest: str, manifest: str, message: str) -> None:
+    """The same, of a chain that a sandbox without a workspace of its own was to begin as."""
+    base = Version.objects.filter(workspace__owner_id=owner_id, manifest=base_manifest).first()
+    if base is not None:
+        _damage_in(base.pk, manifest, message)
 
 
 def version_damage(version: Version, message: str) -> None:
@@ -39,13 +43,20 @@ def damage_refresh(workspace: Workspace, message: str = "") -> None:
     """Bring the workspace's mark in line with what its newest version builds on."""
     if workspace.head_id is None:
         return
-    marks = [version.damaged_at for version in chain(workspace.head_id) if version.damaged_at]
+    marks = [version.damaged_at for version in selectors.chain(workspace.head_id) if version.damaged_at]
     text = message or workspace.damage or "Stored data is damaged."
     same = Workspace.objects.filter(LIVE, pk=workspace.pk, head_id=workspace.head_id)
     if marks:
         same.update(damaged_at=workspace.damaged_at or marks[0], damage=text[:MESSAGE_LIMIT])
     else:
         same.update(damaged_at=None, damage="")
+
+
+def _damage_in(version_id: int, manifest: str, message: str) -> None:
+    """A host names only versions of the chain that it was given."""
+    for version in selectors.chain(version_id):
+        if version.manifest == manifest:
+            version_damage(version, message)
 
 
 def _same_data(version: Version) -> QuerySet[Version]:

@@ -38,6 +38,7 @@ class Job(TypedDict):
     url: str | None
     ssh: str | None
     durable_at: str | None
+    unsaved_since: str | None
     script_duration_ms: int | None
     created_at: str
     started_at: str | None

@@ -48,10 +48,16 @@ def _rows(job: Job) -> list[tuple[str, str]]:
         ("started", moment(job.get("started_at"))),
         ("finished", moment(job.get("finished_at"))),
         ("durable", moment(job.get("durable_at"))),
+        ("unsaved", _unsaved(job)),
         ("host", host),
         ("sandbox", printable(job.get("vm_id") or "")),
         ("timings", _timings(job)),
     ]
+
+
+def _unsaved(job: Job) -> str:
+    since = moment(job.get("unsaved_since"))
+    return click.style(f"since {since}: saving fails, and is tried again", fg="red") if since else ""
 
 
 def state(job: Job) -> tuple[str, str]:
