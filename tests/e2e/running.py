@@ -99,15 +99,15 @@ class RunningStack:
 
 
 @contextlib.contextmanager
-def running_stack(*hosts: str, **settings: str) -> Iterator[RunningStack]:
-    """Start a stack, with further `hosts` beside its own one; stop it at the end and fail when anything of it
-    is left on the machine."""
+def running_stack(further: Mapping[str, int] | None = None, **settings: str) -> Iterator[RunningStack]:
+    """Start a stack, with `further` hosts (how many sandboxes each) beside its own one; stop it at the end
+    and fail when anything of it is left on the machine."""
     end_stale_stacks()
     layout = new_layout(settings)
     with owned(layout.var):
         try:
-            for name in hosts:
-                agents.define(layout, name, apart(layout))
+            for name, sandboxes in (further or {}).items():
+                agents.define(layout, name, apart(layout, sandboxes))
             yield RunningStack(up.up(layout))
         finally:
             end(layout)
@@ -136,11 +136,12 @@ def new_layout(own: Mapping[str, str]) -> Layout:
     )
 
 
-def apart(layout: Layout) -> dict[str, str]:
-    """Ids of a further host: within the 64 sandboxes' that are the stack's."""
-    first = int(dict(layout.settings)["MAGS_AGENT_ID_BASE"])
+def apart(layout: Layout, sandboxes: int) -> dict[str, str]:
+    """Of a further host. Its ids are within the 64 sandboxes' that are the stack's."""
+    first = int(dict(layout.settings)["MAGS_AGENT_ID_BASE"]) // 65_536 + 24
     count = len(agents.further_names(layout))
-    return {"MAGS_AGENT_ID_BASE": str(first + (24 + 10 * count) * 65_536)}
+    base = (first + 10 * count) * 65_536
+    return {"MAGS_AGENT_ID_BASE": str(base), "MAGS_AGENT_SANDBOXES": str(sandboxes)}
 
 
 def free_ports(count: int) -> int:

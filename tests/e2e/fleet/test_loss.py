@@ -1,0 +1,123 @@
+"""Hosts that die, or only seem to: what was synced goes on elsewhere, what comes too late changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.fleet.fleet import Fleet, http_as, unique, until
+
+pytestmark = [pytest.mark.stack, pytest.mark.privileged, pytest.mark.timeout(300)]
+
+WRITES = "echo saved > /root/saved"
+GOES_ON = "echo unsaved > /root/unsaved; (while :; do date >> /root/ticks; sleep 0.1; done) >&- 2>&- &"
+LOOK = "cat /root/saved; test -e /root/unsaved && echo unsaved is here; echo more > /root/more"
+
+
+class Held:
+    """A workspace with a saved and an unsaved file, in an idle sandbox with a process, on a host."""
+
+    def __init__(self, fleet: Fleet, host: str) -> None:
+        self.fleet, self.host, self.name = fleet, host, unique(f"on-{host}")
+        fleet.only(host)
+        fields = {"workspace_id": self.name, "persistent": True}
+        job, _ = fleet.run(WRITES, **fields)
+        self.receipts = [fleet.sync(self.name)]
+        fleet.run(GOES_ON, **fields)
+        (self.record,) = self.records(fleet.state(host))
+        assert (job["host"], job["vm_id"]) == (host, self.record["wish"]["sandbox_id"])
+
+    def records(self, state: Path) -> list[dict[str, Any]]:
+        """What its host's journal says of it."""
+        found = [json.loads(path.read_bytes()) for path in (state / "held").glob("*")]
+        workspace = self.fleet.workspace(self.name)["id"]
+        return [record for record in found if record["wish"]["volume"]["id"] == workspace]
+
+    def processes(self) -> list[str]:
+        """Of its first sandbox."""
+        group = f"{self.instance}/{self.record['wish']['sandbox_id']}"
+        files = [root / group / "cgroup.procs" for root in Path("/sys/fs/cgroup").glob("*")]
+        return [pid for file in files if file.exists() for pid in file.read_text().split()]
+
+    @property
+    def instance(self) -> str:
+        layout = self.fleet.stack.layout
+        return layout.instance if self.host == "a" else self.fleet.stack.agent(self.host).instance
+
+
+def test_a_lost_host_publishes_nothing_and_loses_nothing_that_was_synced(fleet: Fleet) -> None:
+    killed, paused = Held(fleet, "a"), Held(fleet, "c")
+    fleet.only("a")
+    local = unique("local")
+    job, _ = fleet.run("echo never saved > /root/file", workspace_id=local)
+    assert job["host"] == "a"
+    fleet.only("a", "b", "c")
+    boot_epoch = fleet.ask("c", "status")["boot_epoch"]
+
+    fleet.stack.crash("agent")
+    pid = fleet.stack.pid("agent-c")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        assert killed.processes(), "the sandbox died with its agent"
+        assert paused.processes()
+        jobs = [fleet.submit(LOOK, workspace_id=held.name, persistent=True) for held in (killed, paused)]
+        waiting = fleet.submit("cat /root/file", workspace_id=local)
+        for job_id, held in zip(jobs, (killed, paused), strict=True):
+            job = fleet.finish(job_id)
+            assert (job["host"], job["exit_code"]) == ("b", 0), job
+            assert fleet.output(job_id) == ["saved"]
+            held.receipts.append(fleet.sync(held.name))
+        job = fleet.wait(waiting, lambda job: job["reason"] == "no_host")
+        assert "never saved: its only copy is on the host a" in job["message"]
+        stale_host_is_refused(fleet, paused, boot_epoch)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    fleet.stack.start("agent")
+
+    for held in (killed, paused):
+        until(lambda held=held: list(fleet.log(held.host, "sandbox_forgotten", held.name)), "it is given up")
+        assert list(fleet.log(held.host, "sandbox_fenced", held.name))
+        assert held.processes() == []
+        assert [r["sha256"] for r in reversed(held.receipts)] == [
+            version["sha256"] for version in fleet.versions(held.name)
+        ]
+    assert fleet.finish(waiting)["host"] == "a"
+    assert fleet.output(waiting) == ["never saved"]
+    for held, job_id in zip((killed, paused), jobs, strict=True):
+        goes_home(fleet, held, job_id)
+
+
+def stale_host_is_refused(fleet: Fleet, held: Held, boot_epoch: int) -> None:
+    """What the host would say, had it not noticed anything."""
+    wish = held.record["wish"]
+    key = json.loads((fleet.state(held.host) / "identity.json").read_bytes())["key"]
+    said = {"boot_epoch": boot_epoch, "sandbox_id": wish["sandbox_id"], "epoch": wish["epoch"]}
+    version = {
+        "manifest": "ab" * 32, "parent": held.receipts[-1]["sha256"], "reason": "sync", "sync": 2,
+        "made_at": 1, "tree_bytes": 1,
+    }  # fmt: skip
+    with http_as(fleet.stack, key) as http:
+        for path, body in (
+            ("/versions", said | version),
+            ("/objects", said | {"get": [], "put": [["ab" * 32, 10]]}),
+        ):
+            answer = http.post(path, json=body)
+            assert (answer.status_code, answer.json()["code"]) == (409, "stale_lease"), path
+
+
+def goes_home(fleet: Fleet, held: Held, job_id: str) -> None:
+    """The first host runs it again as the others have saved it, and keeps what it could not save."""
+    fleet.end(job_id)
+    fleet.only(held.host)
+    look = "cat /root/saved /root/more; ls /root/unsaved"
+    job, lines = fleet.run(f"{look} || true", workspace_id=held.name, persistent=True)
+    assert (job["host"], lines) == (held.host, ["saved", "more"])
+    workspace = fleet.workspace(held.name)["id"]
+    (aside,) = (fleet.state(held.host) / "fs" / "laid-aside").glob(f"{workspace}.*")
+    assert (aside / "live/upper/root/unsaved").read_text() == "unsaved\n"
+    fleet.end(job["id"])
