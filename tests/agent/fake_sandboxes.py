@@ -57,6 +57,7 @@ class FakeSandboxes:
         self.all: dict[str, FakeSandbox] = {}
         self.bucket: Bucket | None = None
         self.commits_failing = 0  # so many commits are answered 503
+        self.full_next = "no"  # what receipts say; "now" is insisted upon
         self._violations = violations
 
     def make(self, workspace: FakeWorkspace | None, **overrides: Any) -> FakeSandbox:
@@ -123,15 +124,18 @@ class FakeSandboxes:
         if sha256 not in known:
             if body["parent"] != workspace.head:
                 return 409, {"error": "moved", "code": "head_moved"}
-            self._check_objects(workspace, sha256)
-            workspace.versions.append(body)
+            is_full = self._check_objects(workspace, sha256)
+            if self.full_next == "now" and not is_full:
+                return 409, {"error": "too long", "code": "chain_too_long"}
+            workspace.versions.append(body | {"is_full": is_full})
             workspace.head = sha256
             known.append(sha256)
         sandbox.synced = max(sandbox.synced, body["sync"])
         receipt = {"version": known.index(sha256) + 1, "manifest": sha256, "sha256": sha256}
-        return 200, receipt | {"bytes": 1, "durable_at": 1_763_881_200_000}
+        return 200, receipt | {"bytes": 1, "durable_at": 1_763_881_200_000, "full_next": self.full_next}
 
-    def _check_objects(self, workspace: FakeWorkspace, sha256: str) -> None:
+    def _check_objects(self, workspace: FakeWorkspace, sha256: str) -> bool:
+        """Whether the version is a full one."""
         assert self.bucket is not None
         data = self.bucket.get(sha256)
         manifest = json.loads(data)
@@ -143,6 +147,7 @@ class FakeSandboxes:
         known = {version["manifest"] for version in workspace.versions} | {workspace.head, None}
         if manifest["parent"] not in known:
             self._violations.append(f"{sha256} builds on what is no version of its workspace")
+        return manifest["parent"] is None
 
     def _held(self, body: dict[str, Any]) -> FakeSandbox | None:
         sandbox = self.all.get(body["sandbox_id"])

@@ -107,6 +107,38 @@ async def test_sync_while_a_run_goes_on(agent: AgentProcess, plane: FakeControlP
     await end(plane, again)
 
 
+async def test_full_version_is_made_when_nobody_waits_for_it(
+    agent: AgentProcess, plane: FakeControlPlane
+) -> None:
+    await agent.start()
+    workspace = FakeWorkspace()
+    plane.held.full_next = "later"
+    sandbox = await plane.hold(workspace, is_kept=True)
+    for number in range(3):
+        await says(plane, sandbox, f"echo {number} >> /root/file")
+        await plane.synced(sandbox)
+    await says(plane, sandbox, "echo 3 >> /root/file")
+    await end(plane, sandbox)  # by its user, who waits
+    last = await plane.hold(workspace, is_kept=False)
+    await says(plane, last, "echo 4 >> /root/file")
+    await plane.ended(last)  # by itself, but what it was told before was for the sandbox before it
+    kept = await plane.hold(workspace, checkpoint_s=1)
+    await says(plane, kept, "echo 5 >> /root/file")
+    await plane.wait(lambda: len(workspace.versions) == 6)
+    await says(plane, kept, "echo 6 >> /root/file")
+    await plane.wait(lambda: len(workspace.versions) == 7)
+    assert [version["is_full"] for version in workspace.versions] == [True, *[False] * 5, True]
+    plane.held.full_next = "now"  # and its host has not heard of it
+    await says(plane, kept, "echo 7 >> /root/file")
+    await plane.synced(kept)
+    await end(plane, kept)
+    assert [version["is_full"] for version in workspace.versions[7:]] == [True]
+    await forget_files(agent, plane, workspace)
+    again = await plane.hold(workspace)
+    assert await says(plane, again, "cat /root/file") == "0\n1\n2\n3\n4\n5\n6\n7\n"
+    await end(plane, again)
+
+
 async def test_session_that_changed_nothing_makes_no_version(
     agent: AgentProcess, plane: FakeControlPlane
 ) -> None:
