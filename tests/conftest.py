@@ -56,6 +56,7 @@ if IS_POSTGRES:
 django.setup()  # before the test modules, which import models, are collected
 del os.environ["DJANGO_SETTINGS_MODULE"]  # an xdist worker would load settings before it gets here
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one takes 0.3 s
+settings.WHITENOISE_AUTOREFRESH = True  # else each test client looks at every static file: 20 ms
 
 
 def pytest_unconfigure() -> None:
