@@ -25,6 +25,7 @@ from deploy.processes import (
 from deploy.progress import say, step
 from deploy.stack import Stack, run
 from deploy.supervise import end_leftovers
+from hostagent.drivers.owner import owner_of
 
 ADMIN_EMAIL = "admin@mags.local"
 # What runs code of this checkout, after the agents, in the order in which a restart stops it.
@@ -34,6 +35,7 @@ PORT_LIMIT_S = 3.0
 
 def up(layout: Layout, *, is_image_wanted: bool = True) -> Stack:
     """Bring the stack up and prove it with a job. Raises SetupError with what to do."""
+    refuse_taken_names(layout)
     make_directories(layout)
     stack = Stack.load(layout)
     if stack.user.pw_uid == 0:
@@ -65,6 +67,17 @@ def restart(layout: Layout) -> Stack:
     with step("stopping " + " ".join(names)):
         stack.supervisor.stop(names)
     return up(layout)
+
+
+def refuse_taken_names(layout: Layout) -> None:
+    """Before anything is changed: another stack's agents of our names would be ended by ours."""
+    for agent in agents_of(layout):
+        owner = owner_of(agent.instance)
+        if owner not in (None, agent.state.resolve()):
+            raise SetupError(
+                f"another stack on this machine uses the name {agent.instance}: its agent is in {owner}",
+                "set MAGS_AGENT_INSTANCE in .env; docs/howto/several-hosts.md says what else is needed",
+            )
 
 
 def make_directories(layout: Layout) -> None:

@@ -11,12 +11,11 @@ import re
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 from hostagent.config import Config
-from hostagent.drivers import seccomp, shim
+from hostagent.drivers import owner, seccomp, shim
 from hostagent.drivers.bundle import Bundle, Claim
 from hostagent.drivers.statefs import StateFs, close_state, open_state
 from hostagent.drivers.tenants import TenantImages
@@ -38,7 +37,7 @@ _T = TypeVar("_T")
 class Host:
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.run_dir = Path("/run/mags") / config.instance
+        self.run_dir = owner.RUN / config.instance
         self.slots: dict[str, NetworkSlot] = {}  # of the sandboxes that exist, as `claims`
         self.claims: dict[str, Claim] = {}
         self.sweeps: list[Callable[[], None]] = [self._sweep_images, self.remove_qgroups]
@@ -68,6 +67,7 @@ class Host:
         self._sweeper = asyncio.create_task(self._sweep_for_ever(), name="driver sweeper")
 
     def _prepare(self) -> StateFs:
+        owner.claim(self.config.instance, self.config.state_dir)
         fs = open_state(self.config)
         (self.run_dir / "roots").mkdir(mode=0o711, parents=True, exist_ok=True)
         self.engine.runtime_root.mkdir(mode=0o700, exist_ok=True)

@@ -15,6 +15,7 @@ from deploy.layout import Layout
 from deploy.processes import MARKER, Process
 from deploy.stack import Stack
 from deploy.supervise import end_leftovers, leftovers
+from hostagent.drivers import owner
 
 
 def test_a_taken_port_is_named_with_the_setting_that_moves_it(tmp_path: Path) -> None:
@@ -24,6 +25,19 @@ def test_a_taken_port_is_named_with_the_setting_that_moves_it(tmp_path: Path) ->
         stack = Stack.load(Layout(var=tmp_path, web_port=port, user="nobody"))
         with pytest.raises(SetupError, match=rf"port {port} .*web(.|\n)*MAGS_WEB_PORT"):
             up.recover(stack)
+
+
+def test_a_name_of_another_stack_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    name = f"u{os.getpid():x}"[:8]
+    layout = Layout(var=tmp_path / "second", instance=name)
+    owner.claim(name, tmp_path)
+    try:
+        with pytest.raises(SetupError, match=rf"{tmp_path}(.|\n)*MAGS_AGENT_INSTANCE"):
+            up.up(layout)
+    finally:
+        (owner.RUN / name / owner.OWNER).unlink()
+        (owner.RUN / name).rmdir()
+    assert not layout.var.exists()
 
 
 @pytest.mark.parametrize("text", ["http", "0", "70000", "-1", ""])

@@ -21,7 +21,7 @@ import pytest
 
 pytestmark = [pytest.mark.stack, pytest.mark.privileged, pytest.mark.timeout(600)]
 
-JOBS = int(os.environ.get("MAGS_CHAOS_JOBS", "200"))
+JOBS = int(os.environ.get("CHAOS_JOBS", "200"))
 CLIENTS = 12
 VICTIMS = ("agent", "web", "worker", "redis")
 PAUSE_S = (0.8, 2.5)  # between two kills: shorter than a job's life now and then, longer than a restart
@@ -154,8 +154,8 @@ def killer(stack: Any, rng: random.Random, is_over: threading.Event, kills: list
 
 
 def test_nothing_is_lost_doubled_or_invented_under_random_sigkill(stack: Any) -> None:
-    seed = int(os.environ.get("MAGS_CHAOS_SEED", random.SystemRandom().randrange(1 << 32)))
-    print(f"MAGS_CHAOS_SEED={seed}")
+    seed = int(os.environ.get("CHAOS_SEED", random.SystemRandom().randrange(1 << 32)))
+    print(f"CHAOS_SEED={seed}")
     rng = random.Random(seed)
     jobs = [make_job(number, rng) for number in range(JOBS)]
     is_over = threading.Event()

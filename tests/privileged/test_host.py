@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hostagent.config import Config
+from hostagent.drivers import owner
 from hostagent.drivers.oci import OciDriver
 from hostagent.drivers.statefs import close_state, open_state
 from hostagent.errors import ConfigError, DriverError
@@ -40,6 +41,34 @@ async def test_failed_open_leaves_no_process(config: Config) -> None:
     await again.open()
     await again.close(everything=True)
     await no_leaks(config)
+
+
+async def test_another_agent_of_the_same_name_touches_nothing(
+    config: Config, sandboxes: Sandboxes, tmp_path: Path
+) -> None:
+    spec = make_spec("sleep 60")
+    await sandboxes.driver.create(spec)
+    await sandboxes.driver.start(spec.sandbox_id)
+    other = OciDriver(dataclasses.replace(config, state_dir=tmp_path))
+    with pytest.raises(DriverError, match=r"MAGS_AGENT_INSTANCE"):
+        await other.open()
+    assert list(tmp_path.iterdir()) == []
+    assert [found.sandbox_id for found in await sandboxes.driver.find()] == [spec.sandbox_id]
+    await sandboxes.driver.destroy(spec.sandbox_id)
+
+
+def test_a_name_is_free_again_when_its_owners_files_are_gone(tmp_path: Path) -> None:
+    name = f"o{os.getpid():x}"[:8]
+    (tmp_path / "a").mkdir()
+    owner.claim(name, tmp_path / "a")
+    try:
+        with pytest.raises(DriverError, match=r"MAGS_AGENT_INSTANCE"):
+            owner.claim(name, tmp_path / "b")
+        (tmp_path / "a").rmdir()
+        owner.claim(name, tmp_path / "b")
+    finally:
+        (owner.RUN / name / owner.OWNER).unlink()
+        (owner.RUN / name).rmdir()
 
 
 @pytest.mark.parametrize("setting", ["runtime", "conmon", "init", "ca_bundle"])
