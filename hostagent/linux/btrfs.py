@@ -16,6 +16,7 @@ from pathlib import Path
 from uuid import UUID
 
 SUBVOLUME_INODE = 256  # the root directory of every subvolume has this inode number
+TOP_LEVEL = 5  # id of the subvolume that all others are in
 
 _PATH = struct.Struct("=q4088s")  # btrfs_ioctl_vol_args: fd, name
 _SNAPSHOT = struct.Struct("=qQQ32s4040s")  # btrfs_ioctl_vol_args_v2: fd, transid, flags, unused, name
@@ -28,6 +29,7 @@ _LOOKUP = struct.Struct("=QQ4080s")  # btrfs_ioctl_ino_lookup_args: treeid, obje
 _SUBVOL_INFO = struct.Struct("=Q256sQQQQ16s16s16sQQQQ64s64s")
 _RECEIVED = struct.Struct("=16sQQ16s16sQ128s")  # btrfs_ioctl_received_subvol_args: uuid, stransid, rtransid
 _FLAGS = struct.Struct("=Q")
+_GENERATION = struct.Struct("=q")  # the kernel writes four bytes of what the ioctl calls a long
 _FS_INFO = struct.Struct("=QQ16s992s")  # btrfs_ioctl_fs_info_args: max_id, num_devices, fsid, rest
 
 
@@ -47,6 +49,7 @@ _IOC_GET_SUBVOL_INFO = _ioctl(2, 60, _SUBVOL_INFO.size)
 _IOC_QUOTA_CTL = _ioctl(3, 40, _QUOTA.size)
 _IOC_QGROUP_CREATE = _ioctl(1, 42, _QGROUP_CREATE.size)
 _IOC_QGROUP_LIMIT = _ioctl(2, 43, _QGROUP_LIMIT.size)
+_FS_IOC_GETVERSION = 2 << 30 | _GENERATION.size << 16 | ord("v") << 8 | 1
 _SUBVOL_RDONLY = 2
 _QUOTA_CTL_ENABLE = 1
 _LIMIT_MAX_REFERENCED = 1
@@ -102,6 +105,12 @@ def uuid(directory: Path) -> UUID:
 
 def mkfs(device: Path) -> None:
     subprocess.run(["mkfs.btrfs", "--quiet", "--metadata", "single", os.fspath(device)], check=True)
+
+
+def inode_generation(directory: Path) -> int:
+    """Tells an inode from others that have its number in other subvolumes; a snapshot's is the same."""
+    answer = _call(directory, _FS_IOC_GETVERSION, bytes(_GENERATION.size), f"generation {directory}")
+    return int(_GENERATION.unpack(answer)[0])
 
 
 def is_subvolume(path: Path) -> bool:
@@ -198,6 +207,11 @@ def qgroup_destroy(directory: Path, subvolume: int) -> bool:
         if error.errno != errno.ENOENT:
             raise
     return True
+
+
+def qgroups(fs_uuid: UUID) -> list[int]:
+    """Ids of the subvolumes that have a qgroup, and of those that are gone and had one."""
+    return sorted(int(path.name[2:]) for path in Path(f"/sys/fs/btrfs/{fs_uuid}/qgroups").glob("0_*"))
 
 
 def qgroup_usage(fs_uuid: UUID, subvolume: int) -> tuple[int, int]:

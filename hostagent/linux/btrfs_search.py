@@ -1,4 +1,4 @@
-"""Searches of a subvolume's tree. The kernel leaves out what is older: it costs what was changed."""
+"""Searches of btrfs's trees. The kernel leaves out what is older: it costs what was changed."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ _HEADER = struct.Struct("=QQQII")  # btrfs_ioctl_search_header: transid, objecti
 _INODE = struct.Struct("=QQQQQI")  # btrfs_inode_item: generation, transid, size, bytes, block group, links
 _TREE_SEARCH_V2 = 3 << 30 | _ARGS.size << 16 | 0x94 << 8 | 17
 _INODE_ITEM = 1
+_ROOT_TREE = 1
+_ROOT_BACKREF = 144
 _ROOM_BYTES = 64 << 10
 _LAST = (1 << 64) - 1
 _Key = tuple[int, int, int]  # objectid, type, offset: the order of the tree
@@ -42,12 +44,25 @@ def inodes_changed(subvolume: Path, after: int) -> Iterator[int]:
         os.close(fd)
 
 
-def _search(fd: int, least: _Key, transid: int) -> list[tuple[_Key, memoryview]]:
-    """The next items from the least key on, in leaves at least as new as the transaction."""
+def subvolumes(directory: Path) -> Iterator[int]:
+    """Ids of all subvolumes of the file system that have a name, in order."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        least = (SUBVOLUME_INODE, 0, 0)
+        while found := _search(fd, least, 0, _ROOT_TREE):
+            yield from (subvolume for (subvolume, kind, _), _ in found if kind == _ROOT_BACKREF)
+            least = _next(*found[-1][0])
+    finally:
+        os.close(fd)
+
+
+def _search(fd: int, least: _Key, transid: int, tree: int = 0) -> list[tuple[_Key, memoryview]]:
+    """The next items from the least key on, in leaves at least as new as the transaction. Tree 0 is that of
+    the subvolume."""
     objectid, kind, offset = least
     buffer = bytearray(_ARGS.size + _ROOM_BYTES)
     _ARGS.pack_into(
-        buffer, 0, 0, objectid, _LAST, offset, _LAST, transid, _LAST, kind, 255, 1 << 31, 0, _ROOM_BYTES
+        buffer, 0, tree, objectid, _LAST, offset, _LAST, transid, _LAST, kind, 255, 1 << 31, 0, _ROOM_BYTES
     )
     fcntl.ioctl(fd, _TREE_SEARCH_V2, buffer)
     return list(_items(memoryview(buffer)))

@@ -14,6 +14,7 @@ from pathlib import Path
 from uuid import UUID
 
 from hostagent.volumes.errors import VolumeExists, VolumeMissing
+from hostagent.volumes.qgroups import sweep_qgroups
 from hostagent.volumes.subvolumes import destroy
 from hostagent.volumes.volume import Version, Volume
 
@@ -35,6 +36,7 @@ class VolumeStore:
             destroy(staging)
         for path in self._volumes.glob("*/*"):
             Volume(path).mend()
+        sweep_qgroups(self.root)
 
     def volume(self, tenant: str, workspace: UUID) -> Volume:
         """The one of that name, whether it is there or not."""

@@ -26,6 +26,7 @@ from tests.volumes.s3 import BUCKET, S3Server, Signing
 DIRECTORY = Path(__file__).parent
 FS_BYTES = 16 << 30  # sparse
 
+LOOP_S = 10.0  # a sandbox that was made elsewhere meanwhile may have a copy of the mount until it ends
 IMPATIENT = Patience(connect_s=2, stall_s=2, give_up_s=8)
 
 
@@ -86,9 +87,15 @@ def file_system() -> Iterator[Path]:
     btrfs.quota_enable(root)
     yield root
     mount.umount2(root)
-    loops = subprocess.run(["losetup", "-j", image], check=True, capture_output=True, text=True).stdout
+    deadline = time.monotonic() + LOOP_S
+    while loops := _loop_devices(image):
+        assert time.monotonic() < deadline, loops
+        time.sleep(0.05)
     shutil.rmtree(directory)
-    assert loops == ""
+
+
+def _loop_devices(image: Path) -> str:
+    return subprocess.run(["losetup", "-j", image], check=True, capture_output=True, text=True).stdout
 
 
 @dataclass
