@@ -25,7 +25,7 @@ from tests.volumes.trees import describe
 
 MIB = 1 << 20
 GIB = 1 << 30
-LARGE_BYTES = int(os.environ.get("VOLUMES_LARGE_MIB", "384")) * MIB
+LARGE_BYTES = int(os.environ.get("VOLUMES_LARGE_MIB", "256")) * MIB
 MEMORY_BYTES = 160 * MIB  # 4 pieces going up or coming down, one in work, and what the allocator keeps
 
 
