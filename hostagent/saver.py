@@ -31,7 +31,7 @@ class Saver:
         self._trouble = trouble
         trouble.listen(self._say_trouble)
         self._log = log
-        self._disk_gb = record.wish.disk_gb
+        self._disk_gb = 0  # what its volume has got; not journaled: given again it does no harm
         # Not journaled: an answer may be lost with its agent, and a wish may be answered twice.
         self._synced = 0
         self._told: tuple[int, bool] | None = None
@@ -40,9 +40,7 @@ class Saver:
         """Until cancelled. StaleSandbox when it must not go on."""
         while True:
             self.changed.clear()
-            if self._record.wish.disk_gb != self._disk_gb:
-                self._disk_gb = self._record.wish.disk_gb
-                await self._volume.resize(self._disk_gb)
+            await self._resize()
             if self._wished_sync:
                 await self._sync()
                 continue
@@ -79,6 +77,12 @@ class Saver:
         """Between checkpoints; 0: there are none."""
         wish = self._record.wish
         return wish.checkpoint_s if wish.volume.is_saved and not self._volume.is_scratch else 0
+
+    async def _resize(self) -> None:
+        """A volume that holds more than it may is asked again, now and then."""
+        disk_gb = self._record.wish.disk_gb
+        if disk_gb != self._disk_gb and await self._volume.resize(disk_gb):
+            self._disk_gb = disk_gb
 
     async def _sync(self) -> None:
         sync = self._wished_sync

@@ -104,11 +104,14 @@ class HeldVolume:
         self._log.info("restored", versions=len(restored.received), stored=restored.stored_bytes)
         return restored.version
 
-    async def resize(self, disk_gb: int) -> None:
+    async def resize(self, disk_gb: int) -> bool:
+        """False: it holds more, and keeps its limit."""
         try:
             await blocking(partial(self._volume.resize, disk_gb * GIB))
-        except VolumeTooFull as error:  # it keeps its limit until there is room
+        except VolumeTooFull as error:
             self._log.warning("volume_not_resized", error=error.message)
+            return False
+        return True
 
     # --- Meanwhile ---
 

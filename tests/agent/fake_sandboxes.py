@@ -21,6 +21,8 @@ class FakeWorkspace:
     versions: list[dict[str, Any]] = field(default_factory=list)  # what was committed, in order
     head: str | None = None
     is_saved: bool = True
+    is_chain_damaged: bool = False  # then a version that builds on another one is refused
+    refused: int = 0  # how often that was
 
 
 @dataclass
@@ -91,7 +93,7 @@ class FakeSandboxes:
         if item["state"] == "running":
             sandbox.running, sandbox.state = item, "running"
             return {"status": 200}
-        if not are_runs_finished:
+        if not are_runs_finished and item["reason"] != "lost":  # of those it is not known how they ended
             self._violations.append(f"sandbox {sandbox.id} ended before its runs")
         sandbox.ended, sandbox.state = item, "ended"
         return {"status": 200}
@@ -125,6 +127,9 @@ class FakeSandboxes:
             if body["parent"] != workspace.head:
                 return 409, {"error": "moved", "code": "head_moved"}
             is_full = self._check_objects(workspace, sha256)
+            if workspace.is_chain_damaged and not is_full:
+                workspace.refused += 1
+                return 409, {"error": "damaged", "code": "version_damaged"}
             if self.full_next == "now" and not is_full:
                 return 409, {"error": "too long", "code": "chain_too_long"}
             workspace.versions.append(body | {"is_full": is_full})

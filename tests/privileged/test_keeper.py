@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -188,27 +187,6 @@ async def test_checkpoints(agent: AgentProcess, plane: FakeControlPlane) -> None
     await end(plane, sandbox)
 
 
-async def test_saving_that_fails_is_told_and_goes_on_by_itself(
-    agent: AgentProcess, plane: FakeControlPlane
-) -> None:
-    await agent.start()
-    workspace = FakeWorkspace()
-    sandbox = await plane.hold(workspace, checkpoint_s=1)
-    plane.held.commits_failing = 1000
-    await says(plane, sandbox, "echo kept > /root/file")
-    await plane.wait(lambda: any(size["trouble"] for size in sandbox.sizes))
-    assert sandbox.sizes[-1]["trouble"]["kind"] == "unreachable"
-    await says(plane, sandbox, "cat /root/file")  # it works on meanwhile
-    await plane.wish(sandbox, wish="end")
-    await plane.wait(lambda: plane.held.commits_failing < 990)  # its end waits for its files
-    assert (sandbox.ended, workspace.versions) == (None, [])
-    assert volumes(agent, workspace)
-    plane.held.commits_failing = 0
-    assert (await plane.ended(sandbox))["reason"] == "stopped"
-    assert sandbox.sizes[-1]["trouble"] is None
-    assert workspace.head is not None
-
-
 async def test_files_of_a_run_are_there_before_it_starts(
     agent: AgentProcess, plane: FakeControlPlane, bucket: Bucket
 ) -> None:
@@ -282,31 +260,6 @@ async def test_agent_that_was_not_told_is_refused_and_stops(
     await plane.end(run)
 
 
-async def test_unsaved_files_of_a_lost_host_give_way_to_newer_versions(
-    agent: AgentProcess, plane: FakeControlPlane
-) -> None:
-    await agent.start()
-    workspace, elsewhere = FakeWorkspace(), FakeWorkspace()
-    sandbox = await plane.hold(workspace)
-    await says(plane, sandbox, "echo saved > /root/file")
-    await plane.synced(sandbox)
-    await says(plane, sandbox, "echo unsaved > /root/file")
-    await plane.give_away(sandbox)
-    await agent.until_clean()
-    elsewhere.head = workspace.head
-    fork = await plane.hold(elsewhere)
-    await says(plane, fork, "echo newer > /root/file")
-    await end(plane, fork)
-    workspace.versions += elsewhere.versions
-    workspace.head = elsewhere.head
-    other = await plane.hold(workspace)
-    assert await says(plane, other, "cat /root/file") == "newer\n"
-    assert len(list((agent.state_dir / "fs/laid-aside").glob(f"{workspace.id}.*"))) == 1
-    await end(plane, other)
-    await forget_files(agent, plane, workspace)
-    assert not list((agent.state_dir / "fs/laid-aside").iterdir())
-
-
 async def test_volumes_that_are_not_saved_go(agent: AgentProcess, plane: FakeControlPlane) -> None:
     await agent.start()
     unsaved = FakeWorkspace(is_saved=False)
@@ -333,25 +286,6 @@ async def test_scratch_volume_on_a_base_goes_at_once(agent: AgentProcess, plane:
     await plane.ended(scratch)
     assert set((agent.state_dir / "fs/volumes").glob("*/*")) == before
     assert len(base.versions) == 1
-
-
-async def test_damaged_version_is_named(agent: AgentProcess, plane: FakeControlPlane, bucket: Bucket) -> None:
-    await agent.start()
-    workspace = FakeWorkspace()
-    maker = await plane.hold(workspace)
-    await says(plane, maker, "echo some > /root/file")
-    await end(plane, maker)
-    await forget_files(agent, plane, workspace)
-    assert workspace.head is not None
-    segment = json.loads(bucket.get(workspace.head))["segments"][0][0]
-    bucket.overwrite(segment, b"rotten")
-    sandbox = await plane.hold(workspace)
-    lease = await plane.run(sandbox, "echo no")
-    ended = await plane.ended(sandbox)
-    assert ended["reason"] == "damaged"
-    assert ended["damaged"] == {"manifest": workspace.head, "object": segment}
-    assert lease.finished is not None
-    assert (lease.finished["outcome"], lease.text) == ("start_failed", "")
 
 
 async def test_memory_of_the_whole_sandbox(agent: AgentProcess, plane: FakeControlPlane) -> None:
