@@ -31,6 +31,13 @@ class Misdirected(GatewayError):
     remediation = "Use the URL that Mags shows for the sandbox."
 
 
+class RequestTimeout(GatewayError):
+    """The visitor stopped sending."""
+
+    status, code, title = 408, "request_timeout", "The request did not arrive"
+    remediation = "Send the request again."
+
+
 class ExpectationFailed(GatewayError):
     status, code, title = 417, "expectation_failed", "Expectation failed"
     remediation = "Leave out the Expect header."

@@ -1,0 +1,112 @@
+"""A request on its way through the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+from aiohttp import web
+
+from gateway import answers, headers
+from gateway.asking import ask
+from gateway.body import Body
+from gateway.errors import (
+    BadRequest,
+    ExpectationFailed,
+    GatewayError,
+    HostAway,
+    Misdirected,
+    NoAnswer,
+    RefusedByHost,
+)
+from gateway.headers import Trust
+from gateway.names import Names, Site
+from gateway.passing import pass_on
+from gateway.routes import Routes
+from gateway.settings import Settings
+from gateway.trip import Trip
+from gateway.tunnel import add_upgrade, is_websocket, tunnel
+from gateway.upstreams import Upstream, Upstreams
+
+# What says that the sandbox is no longer where we thought: worth a fresh look.
+MOVED = frozenset({"no_sandbox", "bad_ticket", "ticket_expired", "not_allowed", "not_awake"})
+
+
+class Proxy:
+    def __init__(self, settings: Settings, routes: Routes) -> None:
+        self._settings = settings
+        self._routes = routes
+        self._upstreams = Upstreams(settings)
+        self._names = Names(settings.apps_domain, settings.path_host)
+        self._trust = Trust(settings.trusted_networks())
+
+    async def close(self) -> None:
+        await self._upstreams.close()
+
+    async def answer(self, request: web.BaseRequest, trip: Trip) -> web.StreamResponse:
+        try:
+            return await self._answer(request, trip)
+        except GatewayError as error:
+            trip.code = error.code
+            response = answers.refusal(request, error, trip.request_id)
+            if isinstance(error, BadRequest | Misdirected) or not request.content.is_eof():
+                response.force_close()  # what follows is the rest of its body, or cannot be trusted
+            return response
+
+    async def _answer(self, request: web.BaseRequest, trip: Trip) -> web.StreamResponse:
+        site = trip.site = self._names.site(request.headers.getall("Host", []), request.raw_path)
+        trip.body = self._body(request)
+        if answers.is_navigation(request):
+            try:
+                async with asyncio.timeout(self._settings.waiting_page_s):
+                    await self._routes.target(site.label)
+            except TimeoutError:
+                return answers.waiting(trip.request_id)
+        try:
+            return await self._pass(request, site, trip)
+        except (HostAway, RefusedByHost) as error:
+            # Nothing of the request was sent to anybody yet.
+            if isinstance(error, RefusedByHost) and error.code not in MOVED:
+                raise
+            self._routes.forget(site.label)
+            return await self._pass(request, site, trip)
+
+    def _body(self, request: web.BaseRequest) -> Body | None:
+        expectation = request.headers.get("Expect", "").lower()
+        if expectation not in ("", "100-continue"):
+            raise ExpectationFailed("this gateway knows 100-continue only")
+        if not request.can_read_body:
+            return None
+        if is_websocket(request):
+            raise BadRequest("a request for a WebSocket has no body")
+        is_awaited = expectation != "" and request.version >= aiohttp.HttpVersion11
+        return Body(request, self._settings.body_quiet_s, is_awaited=is_awaited)
+
+    async def _pass(self, request: web.BaseRequest, site: Site, trip: Trip) -> web.StreamResponse:
+        target = await self._routes.target(site.label)
+        async with self._upstreams.use(site.label, target) as upstream:
+            answer = await self._ask(upstream, request, site, trip)
+            try:
+                return await self._return(request, answer, site, trip)
+            finally:
+                answer.release()  # what is left of it closes the connection
+
+    async def _ask(
+        self, upstream: Upstream, request: web.BaseRequest, site: Site, trip: Trip
+    ) -> aiohttp.ClientResponse:
+        peer = request.remote or ""
+        is_trusted = self._trust.holds(peer)
+        sent = headers.to_sandbox(request.raw_headers, site, peer, is_trusted=is_trusted)
+        if is_websocket(request):
+            add_upgrade(sent)
+        return await ask(upstream, request, site, sent, trip, self._settings.answer_s)
+
+    async def _return(
+        self, request: web.BaseRequest, answer: aiohttp.ClientResponse, site: Site, trip: Trip
+    ) -> web.StreamResponse:
+        received = headers.from_sandbox(answer.raw_headers, site)
+        if answer.status != 101:
+            return await pass_on(request, answer, received, trip)
+        if not is_websocket(request):
+            raise NoAnswer("the server in the sandbox switched to a protocol that nobody asked for")
+        return await tunnel(request, answer, received, trip)

@@ -1,0 +1,158 @@
+"""Sleepers, a control plane that is away, and sandboxes that have moved."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+
+import pytest
+
+from tests.gateway.backends import Backend
+from tests.gateway.doubles import ControlPlaneServer, PlainDataPort
+from tests.gateway.visiting import Visited, visited
+
+BROWSER = {"Accept": "text/html,*/*", "Sec-Fetch-Mode": "navigate"}
+
+
+async def test_five_hundred_at_once_wake_once_and_all_are_answered(
+    control: ControlPlaneServer, site: Visited
+) -> None:
+    control.put_to_sleep("app")
+    asking = [asyncio.create_task(site.text(f"/{number}")) for number in range(500)]
+    async with asyncio.timeout(30):
+        await control.was_woken.wait()
+        control.may_wake.set()
+        answers = await asyncio.gather(*asking)
+    assert [f'"/{number}"' in answer for number, answer in enumerate(answers)] == [True] * 500
+    assert (control.lookups, control.wakes) == (["app"], ["app"])
+
+
+async def test_five_hundred_at_once_look_up_once(control: ControlPlaneServer, site: Visited) -> None:
+    await asyncio.gather(*(site.text() for _ in range(500)))
+    assert control.lookups == ["app"]
+
+
+async def test_upload_waits_unread_while_it_wakes(control: ControlPlaneServer, site: Visited) -> None:
+    control.put_to_sleep("app")
+    async with asyncio.timeout(20):
+        asking = asyncio.create_task(_upload(site))
+        await control.was_woken.wait()
+        control.may_wake.set()
+        assert await asking == 2**22
+
+
+async def _upload(site: Visited) -> int:
+    async with site.ask("POST", "/upload", data=io.BytesIO(bytes(2**22))) as answer:
+        return int((await answer.json())["bytes"])
+
+
+async def test_browser_sees_a_page_that_asks_again(control: ControlPlaneServer) -> None:
+    control.routes["app"] = {"state": "sleeping", "max_age_s": 0}
+    async with visited(control, waiting_page_s=0.05) as site:
+        async with site.ask("GET", "/", headers=BROWSER) as answer:
+            page = await answer.text()
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
+            assert answer.headers["Cache-Control"] == "no-store"
+        assert '<meta http-equiv="refresh" content="2">' in page
+        assert "<script" not in page
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("GET", {}),
+        ("POST", BROWSER),
+        ("GET", {"Accept": "text/event-stream"}),
+        ("GET", {"Accept": "text/html"}),
+    ],
+)
+async def test_everybody_else_waits_until_the_deadline(
+    control: ControlPlaneServer, method: str, headers: dict[str, str]
+) -> None:
+    control.routes["app"] = {"state": "sleeping", "max_age_s": 0}
+    async with visited(control, waiting_page_s=0.01, wake_s=0.3) as site:
+        async with site.ask(method, "/", headers=headers) as answer:
+            await answer.read()
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+        assert control.wakes == ["app"]
+
+
+async def test_unknown_label(control: ControlPlaneServer, site: Visited) -> None:
+    for _ in range(3):
+        async with site.ask("GET", "/", "unknown") as answer:
+            assert (answer.status, (await answer.json())["code"]) == (404, "no_such_url")
+    assert control.lookups == ["unknown"]
+
+
+async def test_control_plane_that_is_away_stops_only_what_is_not_known(
+    control: ControlPlaneServer, site: Visited
+) -> None:
+    control.routes["app"]["max_age_s"] = 0
+    await site.text()
+    await control.stop()
+    for _ in range(5):
+        await site.text()
+    async with site.ask("GET", "/", "other") as answer:
+        assert (answer.status, (await answer.json())["code"]) == (503, "control_plane_away")
+        assert answer.headers["Retry-After"] == "5"
+    await control.start()
+    control.routes["other"] = control.routes["app"]
+    await site.text("/", "other")
+
+
+async def test_control_plane_that_returns_while_a_visitor_waits(
+    control: ControlPlaneServer, site: Visited
+) -> None:
+    control.put_to_sleep("app")
+    async with asyncio.timeout(30):
+        asking = asyncio.create_task(site.text())
+        await control.was_woken.wait()
+        await control.stop()
+        control.may_wake.set()
+        await control.start()
+        assert '"GET"' in await asking
+
+
+async def test_expired_ticket_is_not_used(control: ControlPlaneServer, site: Visited) -> None:
+    control.routes["app"] |= {"ticket_expires_at": int(time.time() * 1000), "max_age_s": 60}
+    fresh = {**control.routes["app"], "ticket_expires_at": int((time.time() + 60) * 1000)}
+    control.woken["app"] = fresh
+    control.may_wake.set()
+    await site.text()
+    assert control.wakes == ["app"]
+
+
+async def test_sandbox_that_moved_is_found_again(
+    control: ControlPlaneServer, data_port: PlainDataPort, inside: Backend, site: Visited
+) -> None:
+    """Also for what must not be sent twice: nothing of it was sent when the old place refused."""
+    async with PlainDataPort() as other:
+        other.refuse = (404, "no_sandbox")
+        control.run("app", other.port, inside.port)
+        async with site.ask("GET", "/") as answer:
+            assert (answer.status, (await answer.json())["code"]) == (502, "no_sandbox")
+        other.refuse = None
+        await site.text()
+        other.refuse = (404, "no_sandbox")
+        control.run("app", data_port.port, inside.port)
+        async with site.ask("POST", "/upload", data=b"12345") as answer:
+            assert (await answer.json())["bytes"] == 5
+
+
+async def test_data_port_that_is_restarted(
+    control: ControlPlaneServer, data_port: PlainDataPort, site: Visited
+) -> None:
+    await site.text()
+    await data_port.stop()
+    async with site.ask("GET", "/") as answer:
+        assert (answer.status, (await answer.json())["code"]) == (502, "host_away")
+    await data_port.start()
+    await site.text()
+
+
+async def test_full_sandbox(data_port: PlainDataPort, control: ControlPlaneServer, site: Visited) -> None:
+    data_port.refuse = (503, "too_many_connections")
+    async with site.ask("GET", "/") as answer:
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+    assert control.lookups == ["app"]
