@@ -65,12 +65,6 @@ class VersionDamaged(Conflict):
     default_remediation = "Choose a version that is not marked as damaged."
 
 
-class StaleHold(Conflict):
-    """The sandbox does not hold the workspace, or no longer with this epoch."""
-
-    code = "stale_lease"
-    default_message = "This sandbox does not hold the workspace with this epoch."
-    default_remediation = "Stop the sandbox; another one may hold the workspace."
 class DiffPending(Unavailable):
     code = "diff_pending"
     default_message = "The versions are still being compared."
@@ -105,6 +99,12 @@ class StaleQuestion(Conflict):
     default_remediation = "Forget the question."
 
 
+class StaleHold(Conflict):
+    """The sandbox does not hold the workspace, or no longer with this epoch."""
+
+    code = "stale_lease"
+    default_message = "This sandbox does not hold the workspace with this epoch."
+    default_remediation = "Stop the sandbox; another one may hold the workspace."
 
 
 class HeadMoved(Conflict):

@@ -3,6 +3,7 @@
 from workspaces.selectors import Hold
 from workspaces.services.collect import Collected, objects_collect
 from workspaces.services.commit import Commit, version_commit
+from workspaces.services.compact import FullNext, full_next
 from workspaces.services.compare import (
     Found,
     PathsFound,
@@ -38,12 +39,14 @@ __all__ = [
     "Commit",
     "Finding",
     "Found",
+    "FullNext",
     "Hold",
     "PathsFound",
     "Rebuilt",
     "VersionDiff",
     "base_damage",
     "comparisons_expire",
+    "full_next",
     "group_of",
     "objects_collect",
     "question_answer",

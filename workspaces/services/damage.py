@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from workspaces import selectors
+from workspaces.chains import chain
 from workspaces.models import Version, Workspace
 from workspaces.selectors import LIVE
 
@@ -43,7 +43,7 @@ def damage_refresh(workspace: Workspace, message: str = "") -> None:
     """Bring the workspace's mark in line with what its newest version builds on."""
     if workspace.head_id is None:
         return
-    marks = [version.damaged_at for version in selectors.chain(workspace.head_id) if version.damaged_at]
+    marks = [version.damaged_at for version in chain(workspace.head_id) if version.damaged_at]
     text = message or workspace.damage or "Stored data is damaged."
     same = Workspace.objects.filter(LIVE, pk=workspace.pk, head_id=workspace.head_id)
     if marks:
@@ -54,7 +54,7 @@ def damage_refresh(workspace: Workspace, message: str = "") -> None:
 
 def _damage_in(version_id: int, manifest: str, message: str) -> None:
     """A host names only versions of the chain that it was given."""
-    for version in selectors.chain(version_id):
+    for version in chain(version_id):
         if version.manifest == manifest:
             version_damage(version, message)
 
