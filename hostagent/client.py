@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import aiohttp
 import msgspec
 
-from hostagent import heldwire, wire
+from hostagent import heldwire, questionwire, wire
 from hostagent.errors import ApiError, StaleBoot, StaleSandbox, Unreachable
 from hostagent.volumes.signing import Signed
 
@@ -95,6 +95,15 @@ class Client:
         """Addresses of objects, for a sandbox that holds its workspace. StaleSandbox where it does not."""
         body = heldwire.ObjectsRequest(self.boot_epoch, key.sandbox_id, key.epoch, get, put)
         return await self._call_for_sandbox("/objects", Signed, body)
+
+    async def sign_reads(self, question: int, get: Sequence[str]) -> Signed:
+        """Addresses of objects to read, for a question that this host was asked."""
+        body = questionwire.ReadRequest(self.boot_epoch, question, get)
+        return await self._call("POST", "/objects", Signed, wire.encode(body))
+
+    async def answer(self, question: int, answer: questionwire.Answer) -> None:
+        body = questionwire.AnswerRequest(self.boot_epoch, question, answer)
+        await self._call("POST", "/answers", questionwire.Accepted, wire.encode(body), timeout_s=REPORT_S)
 
     async def commit(self, version: heldwire.VersionRequest) -> heldwire.Receipt:
         """Publish a version; durable when this returns. StaleSandbox where it must not be."""

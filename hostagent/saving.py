@@ -148,7 +148,7 @@ class HeldVolume:
             if error.code not in NOT_TO_BUILD_ON:
                 raise
             sent = await self._send_and_commit(pending, None, reason, sync)
-        await blocking(partial(self._keep, sent.data))
+        await blocking(partial(self._keep, sent.data, pending.parent))
         self._log.info("saved", reason=reason, manifest=sent.sha256, stored=sent.manifest.stored_bytes)
 
     def _is_full_due(self, reason: VersionReason) -> bool:
@@ -181,10 +181,11 @@ class HeldVolume:
         self._full_next = receipt.full_next
         return sent
 
-    def _keep(self, data: bytes) -> None:
-        """Only now, that the version is durable, may those before it go."""
+    def _keep(self, data: bytes, before: Version | None) -> None:
+        """Only now, that the version is durable, may those before it go. The last one stays for those who ask
+        what has changed since."""
         self._volume.keep(data)
-        self._volume.retain(())
+        self._volume.retain((before.sha256,) if before else ())
 
     # --- Afterwards ---
 

@@ -94,6 +94,7 @@ class PollAnswer(Struct, frozen=True):
     sandboxes: list[msgspec.Raw] = field(default_factory=list)
     drop_sandboxes: list[SandboxId] = field(default_factory=list)
     drop_volumes: list[UUID] = field(default_factory=list)
+    questions: list[msgspec.Raw] = field(default_factory=list)
 
 
 class HeartbeatAnswer(Struct, frozen=True):

@@ -27,6 +27,7 @@ from hostagent.keeper import Site
 from hostagent.leases import Leases
 from hostagent.logs.flood import Limits
 from hostagent.outbox import Box
+from hostagent.questions import Questions
 from hostagent.reporter import Reporter
 from hostagent.runner import Host
 from hostagent.sandboxes import Sandboxes
@@ -58,6 +59,7 @@ class Worker:
         uploads = Uploads(config.state_dir / UPLOADS, lambda: client.storage)
         wake = self._reporter.wake
         self._sandboxes = Sandboxes(_site(config, driver, client, uploads, wake))
+        self._questions = Questions(VolumeStore(state_root(config)), client)
         host = Host(config, Limits.of(config), driver, journal, wake, uploads)
         self._leases = Leases(host, self._sandboxes)
         self._capacity = machine.capacity(config)
@@ -74,6 +76,7 @@ class Worker:
             found = await self._driver.find()
             await self._sandboxes.restore(found)
             await self._leases.restore(found)
+            await self._questions.open()
             await self._boot()
             async with asyncio.TaskGroup() as loops:
                 loops.create_task(self._poll_for_ever())
@@ -85,6 +88,7 @@ class Worker:
         finally:
             await self._leases.detach()
             await self._sandboxes.detach()
+            await self._questions.detach()
             if not is_stale:
                 await self._driver.close(everything=False)
 
@@ -128,6 +132,7 @@ class Worker:
                 continue
             self._heard_at = time.monotonic()
             self._apply(answer)
+            self._questions.apply(answer.questions)
             is_empty = _is_empty(answer) and answer.revision <= self._revision
             self._revision = max(self._revision, answer.revision)
             if is_empty and self._heard_at - asked_at < QUICK_ANSWER_S:
@@ -202,7 +207,7 @@ def _raise_if_unwelcome(error: Exception) -> None:
 
 def _is_empty(answer: wire.PollAnswer) -> bool:
     sandboxes = answer.sandboxes or answer.drop_sandboxes or answer.drop_volumes
-    return not (answer.assignments or answer.drop or sandboxes)
+    return not (answer.assignments or answer.drop or sandboxes or answer.questions)
 
 
 def _site(

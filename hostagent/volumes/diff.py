@@ -7,20 +7,22 @@ change costs, not what the volume does.
 from __future__ import annotations
 
 import os
+import select
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hostagent.linux import btrfs
 from hostagent.linux.launch import ENVIRONMENT
 from hostagent.volumes import pipe
-from hostagent.volumes.errors import PathTooLong, SendFailed
+from hostagent.volumes.errors import DiffAborted, PathTooLong, SendFailed
 from hostagent.volumes.names import Names
 from hostagent.volumes.stream import Attribute, Handler, Kind, Rewriter, values
 
 UPPER = b"upper/"
+LOOK_S = 1.0  # how soon an end is noticed while `btrfs send` says nothing
 _NEW = (Kind.MKFILE, Kind.MKDIR, Kind.MKNOD, Kind.MKFIFO, Kind.MKSOCK, Kind.SYMLINK, Kind.LINK)
 _GONE = (Kind.UNLINK, Kind.RMDIR)
 _WRITTEN = (Kind.WRITE, Kind.CLONE, Kind.TRUNCATE, Kind.UPDATE_EXTENT)
@@ -39,23 +41,45 @@ class Difference:
     removed: list[str] = field(default_factory=list)
 
 
-def diff(old: Path, new: Path) -> Difference:
+def diff(old: Path, new: Path, *, is_over: Callable[[], bool] = lambda: False) -> Difference:
     """Between two read-only snapshots of volumes. A changed file with several names (hard links) is found
-    under one of them at least, which may be a new one. Blocks: call it in a thread."""
-    names = _names(old, new)
+    under one of them at least, which may be a new one. Blocks: call it in a thread; it ends soon, with
+    DiffAborted, after `is_over` says so.
+
+    Of snapshots that were received apart, inodes say nothing: there a file counts as the same whose type,
+    owner, mode, attributes, size and time of change are the same."""
+    is_related = are_related(old, new)
+    if is_related:
+        names = _names(old, new, is_over)
+        candidates = _candidates(names, old, new)
+        written = {path for path, node in names.all() if node.is_written}
+    else:
+        candidates, written = {*_below(old, UPPER[:-1]), *_below(new, UPPER[:-1])}, set()
     found = Difference()
-    written = {path for path, node in names.all() if node.is_written}
     lists = {"added": found.added, "changed": found.changed, "removed": found.removed}
-    for path in sorted(_candidates(names, old, new)):
+    for path in sorted(candidates):
+        if is_over():
+            raise DiffAborted("the comparison was ended")
         if path.startswith(UPPER):
             name = os.fsdecode(path)
             was, now = _Entry.of(old / name), _Entry.of(new / name)
-            if (change := _change(was, now, is_written=path in written)) is not None:
+            change = _change(was, now, is_written=path in written, is_related=is_related)
+            if change is not None:
                 lists[change].append(name.removeprefix(os.fsdecode(UPPER)))
     return found
 
 
-def _names(old: Path, new: Path) -> Names:
+def are_related(one: Path, other: Path) -> bool:
+    """Whether they have a common origin on this file system, so that an inode of both is one file."""
+    tops = one / UPPER[:-1].decode(), other / UPPER[:-1].decode()
+    try:
+        stamps = {(top.stat().st_ino, btrfs.inode_generation(top)) for top in tops}
+    except FileNotFoundError:
+        return False
+    return len(stamps) == 1
+
+
+def _names(old: Path, new: Path, is_over: Callable[[], bool]) -> Names:
     names = Names()
     rewriter = Rewriter(_handlers(names))
     command = ["btrfs", "--quiet", "send", "--no-data", "-p", str(old), str(new)]
@@ -64,7 +88,7 @@ def _names(old: Path, new: Path) -> Names:
     ) as process:
         try:
             output = pipe.enlarged(process.stdout)
-            while chunk := os.read(output, pipe.PIPE_BYTES):
+            while chunk := _read(output, is_over):
                 rewriter.feed(chunk)
             said = pipe.end(process)
         finally:
@@ -73,6 +97,13 @@ def _names(old: Path, new: Path) -> Names:
         raise PathTooLong(said) if "File name too long" in said else SendFailed(f"btrfs send: {said}")
     rewriter.finish()
     return names
+
+
+def _read(output: int, is_over: Callable[[], bool]) -> bytes:
+    while not select.select([output], [], [], LOOK_S)[0]:
+        if is_over():
+            raise DiffAborted("the comparison was ended")
+    return os.read(output, pipe.PIPE_BYTES)
 
 
 def _handlers(names: Names) -> dict[int, Handler]:
@@ -164,7 +195,7 @@ class _Entry:
     def has(self, names: tuple[str, ...]) -> bool:
         return any(name in self.xattrs for name in names)
 
-    def differs(self, other: _Entry) -> bool:
+    def differs(self, other: _Entry, *, is_related: bool) -> bool:
         one, two = self.status, other.status
         if (one.st_mode, one.st_uid, one.st_gid) != (two.st_mode, two.st_uid, two.st_gid):
             return True
@@ -172,11 +203,13 @@ class _Entry:
             return True
         if self.is_directory:
             return False
+        if (one.st_size, one.st_mtime_ns, one.st_rdev) != (two.st_size, two.st_mtime_ns, two.st_rdev):
+            return True
         # Another inode under the old name is another file, even where it looks the same.
-        return (one.st_ino, one.st_size, one.st_mtime_ns) != (two.st_ino, two.st_size, two.st_mtime_ns)
+        return is_related and one.st_ino != two.st_ino
 
 
-def _change(was: _Entry | None, now: _Entry | None, *, is_written: bool) -> str | None:
+def _change(was: _Entry | None, now: _Entry | None, *, is_written: bool, is_related: bool) -> str | None:
     """None stands for what the image has there, if anything; a whiteout for nothing."""
     if now is None:
         return None if was is None else "added" if was.is_whiteout else "removed"
@@ -190,4 +223,4 @@ def _change(was: _Entry | None, now: _Entry | None, *, is_written: bool) -> str 
         return "added"
     if was.is_whiteout:
         return "added"
-    return "changed" if is_written or now.differs(was) else None
+    return "changed" if is_written or now.differs(was, is_related=is_related) else None

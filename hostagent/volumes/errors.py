@@ -53,6 +53,10 @@ class SendFailed(VolumeError):
     """`btrfs send` failed."""
 
 
+class DiffAborted(VolumeError):
+    """Who asked for a comparison does not want it any more."""
+
+
 class ReceiveFailed(VolumeError):
     """`btrfs receive` failed."""
 

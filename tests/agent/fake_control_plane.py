@@ -63,6 +63,8 @@ class FakeControlPlane:
         self.violations: list[str] = []
         self.held = FakeSandboxes(self.violations)
         self.deleted: list[str] = []  # workspaces
+        self.questions: list[dict[str, Any]] = []
+        self.answers: list[dict[str, Any]] = []
         self.boot_epoch = 0
         self.boots: list[dict[str, Any]] = []
         self.beats: list[dict[str, Any]] = []
@@ -94,6 +96,7 @@ class FakeControlPlane:
         app.router.add_post("/api/host/v1/report", self._report)
         app.router.add_post("/api/host/v1/objects", self._objects)
         app.router.add_post("/api/host/v1/versions", self._versions)
+        app.router.add_post("/api/host/v1/answers", self._answers)
         self._runner = web.AppRunner(app, shutdown_timeout=0.01, access_log=None)
         await self._runner.setup()
         listener = socket.socket()
@@ -175,6 +178,20 @@ class FakeControlPlane:
         self.deleted.append(workspace.id)
         await self._tell()
 
+    async def ask(self, question: dict[str, Any]) -> None:
+        """Of the agent that has booted; the next life of it is not asked."""
+        await self.wait(lambda: self.beats)
+        self._revision += 1
+        self.questions.append(question | {"revision": self._revision})
+        await self._tell()
+
+    async def answer(self, question: int) -> dict[str, Any]:
+        def found() -> list[dict[str, Any]]:
+            return [said["answer"] for said in self.answers if said["question"] == question]
+
+        await self.wait(found)
+        return found()[0]
+
     async def ended(self, sandbox: FakeSandbox, timeout_s: float = 60) -> dict[str, Any]:
         await self.wait(lambda: sandbox.ended is not None, timeout_s)
         assert sandbox.ended is not None
@@ -250,6 +267,7 @@ class FakeControlPlane:
             "sandboxes": [one.present() for one in held if one.state != "ended"],
             "drop_sandboxes": [one.id for one in held if one.state == "ended"],
             "drop_volumes": self.deleted,
+            "questions": [one for one in self.questions if self.repeats or one["revision"] > after],
         })  # fmt: skip
 
     async def _heartbeat(self, request: web.Request) -> web.Response:
@@ -292,6 +310,14 @@ class FakeControlPlane:
         status, answer = self.held.commit(body)
         await self._tell()
         return web.json_response(answer, status=status)
+
+    async def _answers(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        if body["boot_epoch"] != self.boot_epoch:
+            return _stale_boot()
+        self.answers.append(body)
+        await self._tell()
+        return web.json_response({})
 
     def _item(self, item: dict[str, Any]) -> dict[str, Any]:
         if item["type"] in ("sandbox", "volume"):
