@@ -17,6 +17,7 @@ from hosts.models import Host
 from hosts.selectors import hosts_silent
 from hosts.services import Boot, Capacity, host_boot, host_offline, host_sandbox_revision_next
 from jobs.models import FleetWatch, Lease
+from jobs.services.draining import hosts_empty
 from jobs.services.held import sandbox_over
 from jobs.services.leases import End, Outcome, lease_end
 from jobs.services.schedule import schedule_waiting
@@ -101,7 +102,8 @@ def leases_live(host_id: UUID) -> list[Lease]:
 
 
 def sweep(*, is_reachable: bool, now: datetime | None = None) -> list[str]:
-    """Give up silent hosts, end what removed ones held, start what waits. Returns the names given up.
+    """Give up silent hosts, end what removed ones held, empty draining ones, start what waits. Returns the
+    names of those given up.
 
     `is_reachable` says whether hosts could have reported just now. Nobody is given up before that was
     so for a full lease period: after an outage of our own, every host looks silent.
@@ -111,6 +113,7 @@ def sweep(*, is_reachable: bool, now: datetime | None = None) -> list[str]:
     steady_since = _watch(now, is_reachable=is_reachable)
     lost = _give_up(now - lease) if now - steady_since >= lease else []
     _end_removed()
+    hosts_empty()
     schedule_waiting(explain=True)
     return lost
 

@@ -36,7 +36,7 @@ from workspaces.models import Version, Workspace
 from workspaces.services import workspace_take
 from workspaces.states import VersionReason
 
-ELSEWHERE = "The workspace was never saved: its only copy is on the host {name}, which is not online."
+ELSEWHERE = "The workspace was never saved: its only copy is on the host {name}, which {state}."
 ENDED_FIRST = "The sandbox ended before the script did."
 
 OUTCOME_OF: dict[SandboxEnd, Outcome] = {
@@ -123,8 +123,9 @@ def waits(job: Job, hosts: list[Host]) -> dict[str, Any]:
 def why(job: Job, workspace: Workspace | None, hosts: list[Host]) -> dict[str, Any]:
     """Why there is no host for a job's new sandbox."""
     where = candidates(workspace, hosts)
-    if len(where) < len(hosts) and not where[0].is_online:
-        return {"reason": Reason.NO_HOST, "message": ELSEWHERE.format(name=where[0].name)}
+    if len(where) < len(hosts) and not room.open_ones(where):
+        state = "is draining" if where[0].is_online else "is not online"
+        return {"reason": Reason.NO_HOST, "message": ELSEWHERE.format(name=where[0].name, state=state)}
     return room.waits(job, where)
 
 

@@ -13,7 +13,6 @@ from hosts.models import Host
 from hosts.services import host_drain, host_revoke
 from jobs.errors import BaseNotSaved, WrongImage
 from jobs.models import Job, JobEvent
-from jobs.services import held as held_jobs
 from jobs.services import job_stop, schedule_waiting
 from sandboxes.models import Sandbox
 from sandboxes.states import SandboxPhase
@@ -293,9 +292,12 @@ class TestPlacement:
         held.finish(near, first)
         held.end(near, sandbox)
         Agent()
-        Host.objects.filter(pk=near.host.pk).update(is_online=False)
+        host_drain(near.host.name, is_draining=True)
         second = held.job(owner)
-        assert second.message == held_jobs.ELSEWHERE.format(name=near.host.name)
+        assert second.message.endswith(f"its only copy is on the host {near.host.name}, which is draining.")
+        Host.objects.filter(pk=near.host.pk).update(is_online=False)
+        schedule_waiting(explain=True)
+        assert fresh(second).message.endswith("which is not online.")
 
     def test_a_saved_workspace_goes_to_its_host_if_there_is_room(self, bucket: str) -> None:
         owner = factories.user()
