@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
@@ -23,6 +24,8 @@ from hostagent.drivers.base import Driver
 from hostagent.drivers.oci import OciDriver
 from hostagent.drivers.statefs import open_state
 from hostagent.errors import AgentError, StaleBoot
+from hostagent.imagewire import Build
+from hostagent.library import Library
 from hostagent.version import VERSION
 from hostagent.wire import Enrolment
 from hostagent.worker import DRAINING, Worker
@@ -82,6 +85,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     build.set_defaults(run=_image_build)
     image.add_parser("list", help="images on this host").set_defaults(run=_image_list)
+    imported = image.add_parser("import", help="make an image of a root file system from elsewhere")
+    imported.add_argument("name", help="what jobs are to call it (rootfs_type)")
+    imported.add_argument(
+        "source", help="a tarball as of `docker export` (-: standard input), oci:DIRECTORY, oci-archive:FILE"
+    )
+    imported.set_defaults(run=_image_import)
+    push = image.add_parser("push", help="publish an image to all hosts, if this host may")
+    push.add_argument("name")
+    push.set_defaults(run=_image_push)
     return parser
 
 
@@ -211,9 +223,32 @@ def _progress(line: str) -> None:
 
 
 def _image_list(config: Config, _: argparse.Namespace) -> int:
-    for name in images.listing(open_state(config).images):
-        sys.stdout.write(name + "\n")
+    sys.stdout.write(f"{'NAME':16} {'BUILD':48} {'SIZE':>9}  MADE\n")
+    for image in images.installed(open_state(config).images):
+        made = f"{datetime.fromtimestamp(image.made_at / 1000, UTC):%Y-%m-%d %H:%M}" if image.made_at else "-"
+        size = f"{image.size_bytes / 1e6:.0f} MB"
+        sys.stdout.write(f"{image.name:16} {image.build or '-':48} {size:>9}  {made}\n")
     return 0
+
+
+def _image_import(config: Config, arguments: argparse.Namespace) -> int:
+    directory = open_state(config).images
+    limit_bytes = config.image_limit_gb << 30
+    build = images.import_image(directory, arguments.name, arguments.source, limit_bytes=limit_bytes)
+    sys.stdout.write(f"{build} is ready; `hostagent image push {arguments.name}` publishes it\n")
+    return 0
+
+
+def _image_push(config: Config, arguments: argparse.Namespace) -> int:
+    build = asyncio.run(_push(config, arguments.name))
+    sys.stdout.write(f"{build.image}: {build.build} is published\n")
+    return 0
+
+
+async def _push(config: Config, name: str) -> Build:
+    who = identity.load(config.state_dir)
+    async with Client(who.server, who.key) as client:
+        return await Library(open_state(config).root, client).push(name)
 
 
 def _version(_: Config, __: argparse.Namespace) -> int:

@@ -7,11 +7,12 @@ import io
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
 
-from hostagent import heldwire, questionwire, wire
+from hostagent import heldwire, imagewire, questionwire, wire
 from hostagent.errors import ApiError, StaleBoot, StaleSandbox, Unreachable
 from hostagent.volumes.signing import Signed
 
@@ -104,6 +105,21 @@ class Client:
     async def answer(self, question: int, answer: questionwire.Answer) -> None:
         body = questionwire.AnswerRequest(self.boot_epoch, question, answer)
         await self._call("POST", "/answers", questionwire.Accepted, wire.encode(body), timeout_s=REPORT_S)
+
+    async def sign_images(self, get: Sequence[str], put: Sequence[tuple[str, int]]) -> Signed:
+        """Addresses of images' objects. To put them is a right that few hosts have."""
+        body = imagewire.ImageObjectsRequest(get, put)
+        return await self._call("POST", "/images/objects", Signed, wire.encode(body))
+
+    async def build(self, image: str, build: str) -> imagewire.Build:
+        """A published build. ApiError `build_not_found` where it is not published."""
+        query = urlencode({"image": image, "build": build})
+        return await self._call("GET", f"/images/builds?{query}", imagewire.Build)
+
+    async def publish(self, build: imagewire.PublishRequest) -> imagewire.Build:
+        """Publish a build; durable when this returns."""
+        body = wire.encode(build)
+        return await self._call("POST", "/images/builds", imagewire.Build, body, timeout_s=COMMIT_S)
 
     async def commit(self, version: heldwire.VersionRequest) -> heldwire.Receipt:
         """Publish a version; durable when this returns. StaleSandbox where it must not be."""

@@ -42,6 +42,8 @@ class Config:
     vcpus_limit: int = 0  # most vcpus one sandbox may ask for; 0: the machine's
     id_base: int = 1_048_576  # first host id of the first sandbox's 65,536 (host ids below are never mapped)
     state_image_gb: int = 40  # size of the sparse btrfs file, where state_dir is not btrfs
+    image_limit_gb: int = 20  # an imported image is no larger, unpacked
+    image_publish_s: int = 60  # after its start, an agent that may publishes new builds; 0: never
     image_cache_dir: Path = Path("var/cache/images")  # built tarballs; any number of agents may share it
     is_tenant_image: bool = True  # a tenant's sandboxes use its own snapshot of the image
     shim_cpu_percent: int = 25  # CPU of one conmon: bounds how fast a flood can grow the spool

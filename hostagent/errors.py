@@ -20,6 +20,10 @@ class DriverError(AgentError):
     """A sandbox could not be made, started or ended."""
 
 
+class ImageMissing(DriverError):
+    """A sandbox is to stand on an image, or a build of one, that is not on this host."""
+
+
 class SandboxLost(DriverError):
     """A sandbox's end cannot be known: its shim is gone and left no exit file."""
 

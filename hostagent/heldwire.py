@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from hostagent.fields import (
+    BuildName,
     Count,
     DiskGb,
     Epoch,
@@ -46,6 +47,7 @@ class SandboxWish(SandboxKey, frozen=True, kw_only=True):
     wish: Literal["run", "end"]
     tenant: Tenant
     image: ImageName
+    image_build: BuildName | None = None  # stand on this very build; None: on what is here
     vcpus: Vcpus
     memory_mb: MemoryMb
     disk_gb: DiskGb

@@ -61,7 +61,7 @@ class Keeper:
         self.record = record
         self._site = site
         self._log = logger.bind(sandbox=record.sandbox_id, workspace=str(workspace_of(record.wish)))
-        self._sandbox = Sandbox(site.driver, record.sandbox_id, site.uploads, self._log)
+        self._sandbox = Sandbox(site.driver, site.depot.library, record.sandbox_id, site.uploads, self._log)
         trouble = Trouble()
         self._volume = HeldVolume(
             site.depot, record.wish, self._log, lambda error: trouble.met(kind_of(error))
@@ -184,7 +184,8 @@ class Keeper:
         ready_at = machine.now_ms()
         spec = SandboxSpec(
             wish.sandbox_id, wish.tenant, wish.image, b"", vcpus=wish.vcpus, memory_mb=wish.memory_mb,
-            disk_gb=wish.disk_gb, upper=live, uploads=self._site.uploads.make(wish.sandbox_id), is_held=True,
+            disk_gb=wish.disk_gb, upper=live, uploads=self._site.uploads.make(wish.sandbox_id),
+            image_build=self._volume.build, is_held=True,
         )  # fmt: skip
         await driver.create(spec)
         await driver.start(wish.sandbox_id)

@@ -114,7 +114,7 @@ class Leases:
     def _place(self, record: Record) -> Place:
         host, log = self._host, logger.bind(sandbox=record.sandbox_id, lease=record.lease_id)
         if not record.in_sandbox:
-            return Sandbox(host.driver, record.sandbox_id, host.uploads, log)
+            return Sandbox(host.driver, host.library, record.sandbox_id, host.uploads, log)
         return Insider(host.driver, self._sandboxes.get(record.sandbox_id), record, host.uploads, log)
 
     def reported(self) -> list[wire.ReportedLease]:

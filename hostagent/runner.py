@@ -17,6 +17,7 @@ from hostagent.drivers.base import Driver, Exit
 from hostagent.errors import AgentError, DriverError
 from hostagent.fields import Stages
 from hostagent.journal import Journal, Phase, Record
+from hostagent.library import Library
 from hostagent.logs.flood import Limits
 from hostagent.logs.output import Output
 from hostagent.logs.tailer import Tail
@@ -44,6 +45,7 @@ class Host:
     config: Config
     limits: Limits
     driver: Driver
+    library: Library
     journal: Journal
     wake: Callable[[Box], None]  # the reporter's
     uploads: Uploads

@@ -14,7 +14,8 @@ from typing import Any
 
 from hostagent.backoff import Backoff
 from hostagent.drivers.base import Driver, Exit, Life, Phase, SandboxSpec
-from hostagent.errors import DriverError
+from hostagent.errors import DriverError, ImageMissing
+from hostagent.library import Library
 from hostagent.uploads import Uploads
 from hostagent.waiting import first
 from hostagent.wire import Assignment
@@ -100,16 +101,21 @@ class Place:
 class Sandbox(Place):
     """A sandbox that one script has for itself, or a held one."""
 
-    def __init__(self, driver: Driver, sandbox_id: str, uploads: Uploads, log: Any) -> None:
+    def __init__(self, driver: Driver, library: Library, sandbox_id: str, uploads: Uploads, log: Any) -> None:
         super().__init__(driver, sandbox_id, log)
         self._driver = driver
+        self._library = library
         self._uploads = uploads
 
     async def create(self, assignment: Assignment) -> dict[str, int]:
         spec = spec_of(assignment)
         if assignment.files:
             spec = replace(spec, uploads=await self._uploads.fetch(self._key, assignment.files))
-        return await self._driver.create(spec)
+        try:
+            return await self._driver.create(spec)
+        except ImageMissing:
+            await self._library.have(spec.image)
+            return await self._driver.create(spec)
 
     async def destroy(self) -> None:
         await super().destroy()

@@ -11,11 +11,12 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 
 from hostagent import machine
 from hostagent.client import Client
-from hostagent.errors import ApiError
+from hostagent.errors import ApiError, DriverError
 from hostagent.heldwire import FullNext, SandboxWish, VersionReason, VersionRequest
-from hostagent.images.store import installed_build
+from hostagent.library import Library
 from hostagent.linux import files
 from hostagent.shelf import GIB, Kind, Shelf, is_dirty
+from hostagent.volumes import standing
 from hostagent.volumes.errors import PathTooLong, VolumeTooFull
 from hostagent.volumes.manifest import Image
 from hostagent.volumes.objects import SignedObjects
@@ -36,6 +37,7 @@ class Depot:
 
     store: VolumeStore
     shelf: Shelf
+    library: Library
     client: Client
 
 
@@ -71,13 +73,41 @@ class HeldVolume:
         """Have the files that the sandbox begins with. Repeatable; what an earlier try left is used."""
         origin = self._wish.volume.head or self._wish.volume.base
         kind = Kind.SCRATCH if self.is_scratch else Kind.FENCED if self._wish.volume.is_saved else Kind.LOCAL
-        if not await blocking(partial(self._is_usable, origin)):
+        is_usable = await blocking(partial(self._is_usable, origin))
+        build = await blocking(partial(self._stands_on, is_usable=is_usable))
+        if not is_usable:
             await blocking(self._clear)
             await blocking(partial(self._depot.shelf.note, self._volume, kind))
+        await self._stand(build)
+        if not is_usable:
             await self._fill(origin)
         await blocking(partial(self._depot.shelf.note, self._volume, kind))
         await self.resize(self._wish.disk_gb)
         return self._volume.live
+
+    def _stands_on(self, *, is_usable: bool) -> str:
+        """The build of the image that the files belong over; empty where nothing was written yet."""
+        wish, here = self._wish, self.build if is_usable else ""
+        if here and wish.image_build and here != wish.image_build:
+            raise DriverError(
+                f"the files here stand on the build {here}, the workspace on {wish.image_build}"
+            )
+        return wish.image_build or here
+
+    async def _stand(self, build: str) -> None:
+        """Have that build here, or any. One that is known is noted first, so that nobody removes it."""
+        name, path = self._wish.image, self._volume.path
+        if build:
+            await blocking(partial(standing.note, path, Image(name, build)))
+        found = await self._depot.library.have(name, build)
+        if found and not build:
+            await blocking(partial(standing.note, path, Image(name, found)))
+
+    @property
+    def build(self) -> str:
+        """Of the image: what the files stand on, once they are ready."""
+        noted = standing.noted(self._volume.path)
+        return noted.digest if noted is not None and noted.name == self._wish.image else ""
 
     def _is_usable(self, origin: str | None) -> bool:
         """Local files that go on from `origin` are as new as it, or newer."""
@@ -136,9 +166,7 @@ class HeldVolume:
 
     def _take(self) -> Pending | None:
         files.syncfs(self._volume.live)  # pages that a program wrote through a mapping, too
-        name = self._wish.image
-        build = installed_build(self._depot.store.root / "images", name)
-        return self._volume.take(machine.now_ms(), Image(name, build) if build else None)
+        return self._volume.take(machine.now_ms(), standing.noted(self._volume.path))
 
     async def _publish(self, pending: Pending, reason: VersionReason, sync: int) -> None:
         try:

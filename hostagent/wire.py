@@ -31,6 +31,7 @@ from hostagent.fields import (
     Vcpus,
 )
 from hostagent.heldwire import ReportedSandbox, SandboxEnded, SandboxRunning, VolumeSize
+from hostagent.imagewire import Build
 
 
 class Enrolment(Struct, frozen=True):
@@ -85,6 +86,8 @@ class BootAnswer(Struct, frozen=True):
     sandboxes: list[msgspec.Raw] = field(default_factory=list)
     drop_sandboxes: list[SandboxId] = field(default_factory=list)
     drop_volumes: list[UUID] = field(default_factory=list)
+    images: list[Build] = field(default_factory=list)  # what new sandboxes stand on
+    publishes_images: bool = False
 
 
 class PollAnswer(Struct, frozen=True):
@@ -95,6 +98,7 @@ class PollAnswer(Struct, frozen=True):
     drop_sandboxes: list[SandboxId] = field(default_factory=list)
     drop_volumes: list[UUID] = field(default_factory=list)
     questions: list[msgspec.Raw] = field(default_factory=list)
+    images: list[Build] | None = None  # None: no change
 
 
 class HeartbeatAnswer(Struct, frozen=True):

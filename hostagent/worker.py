@@ -25,6 +25,8 @@ from hostagent.holdings import Holdings
 from hostagent.journal import Journal
 from hostagent.keeper import Site
 from hostagent.leases import Leases
+from hostagent.librarian import Librarian
+from hostagent.library import Library
 from hostagent.logs.flood import Limits
 from hostagent.outbox import Box
 from hostagent.questions import Questions
@@ -58,9 +60,11 @@ class Worker:
         self._reporter = Reporter(client)
         uploads = Uploads(config.state_dir / UPLOADS, lambda: client.storage)
         wake = self._reporter.wake
-        self._sandboxes = Sandboxes(_site(config, driver, client, uploads, wake))
+        self._library = library = Library(state_root(config), client)
+        self._librarian = Librarian(config, library)
+        self._sandboxes = Sandboxes(_site(config, driver, client, library, uploads, wake))
         self._questions = Questions(VolumeStore(state_root(config)), client)
-        host = Host(config, Limits.of(config), driver, journal, wake, uploads)
+        host = Host(config, Limits.of(config), driver, library, journal, wake, uploads)
         self._leases = Leases(host, self._sandboxes)
         self._capacity = machine.capacity(config)
         self._draining = config.state_dir / DRAINING
@@ -82,6 +86,7 @@ class Worker:
                 loops.create_task(self._poll_for_ever())
                 loops.create_task(self._beat_for_ever())
                 loops.create_task(self._reporter.run())
+                loops.create_task(self._librarian.run())
         except* StaleBoot:
             is_stale = True
             raise
@@ -109,12 +114,15 @@ class Worker:
         self._heard_at = time.monotonic()
         self._revision = answer.revision
         self._heartbeat_s = answer.heartbeat_s
+        self._librarian.may_publish = answer.publishes_images
         self._apply(answer)
         self._sandboxes.start()
         self._leases.drop_unassigned()
 
     def _apply(self, answer: wire.BootAnswer | wire.PollAnswer) -> None:
-        """Sandboxes first: assignments may be for them."""
+        """Sandboxes first: assignments may be for them. Images before both."""
+        if answer.images is not None:
+            self._library.learn(answer.images)
         self._sandboxes.apply(answer.sandboxes, answer.drop_sandboxes, answer.drop_volumes)
         self._leases.apply(answer.assignments, answer.drop)
 
@@ -211,11 +219,16 @@ def _is_empty(answer: wire.PollAnswer) -> bool:
 
 
 def _site(
-    config: Config, driver: Driver, client: Client, uploads: Uploads, wake: Callable[[Box], None]
+    config: Config,
+    driver: Driver,
+    client: Client,
+    library: Library,
+    uploads: Uploads,
+    wake: Callable[[Box], None],
 ) -> Site:
     store = VolumeStore(state_root(config))
     locks: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
-    depot = Depot(store, Shelf(store, config), client)
+    depot = Depot(store, Shelf(store, config), library, client)
     holdings = Holdings(config.state_dir / HELD)
     return Site(
         driver, holdings, depot, uploads, wake, lambda workspace: locks.setdefault(workspace, asyncio.Lock())

@@ -32,6 +32,7 @@ class SandboxSpec:
     # Seen as /uploads, read-only; the caller's as well. To a sandbox all in it is somebody else's, so modes
     # must let others read.
     uploads: Path | None = None
+    image_build: str = ""  # of the image: this very one; empty: the present one
     is_held: bool = False  # waits for ever, `script` or not: runs start in it
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import shutil
 import signal as signals
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hostagent.config import Config
-from hostagent.drivers import ends, shim
+from hostagent.drivers import builds, ends, shim
 from hostagent.drivers import spec as oci
 from hostagent.drivers.base import Exit, Found, Phase, SandboxSpec
 from hostagent.drivers.bundle import Bundle, Claim
@@ -27,10 +26,9 @@ from hostagent.drivers.host import SHIM, Host, check_id
 from hostagent.drivers.runs import OciRuns
 from hostagent.drivers.stopwatch import Stopwatch
 from hostagent.errors import DriverError
-from hostagent.linux import btrfs, cgroup
+from hostagent.linux import cgroup
 from hostagent.network import NetworkSlot
 
-IMAGE = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 ISOLATION = {"runsc": "gvisor", "kata-runtime": "microvm", "krun": "microvm"}
 # No fsync reaches the disk: the upper layer of an ephemeral sandbox need not survive the machine, and package
 # managers spend most of their time in fsync.
@@ -59,10 +57,7 @@ class OciDriver:
         await self.host.close(everything=everything)
 
     async def images(self) -> list[str]:
-        def names() -> list[str]:
-            return sorted(path.name for path in self.host.fs.images.iterdir() if btrfs.is_subvolume(path))
-
-        return [name for name in await self.host.slow(names) if IMAGE.fullmatch(name)]
+        return await self.host.slow(builds.present, self.host.fs.images)
 
     async def find(self) -> list[Found]:
         return await self.host.slow(lambda: [self._found(i) for i in sorted(self.host.sandbox_ids())])
@@ -115,7 +110,7 @@ class OciDriver:
     async def _create(self, spec: SandboxSpec) -> dict[str, int]:
         watch = Stopwatch()
         bundle = self.host.bundle(spec.sandbox_id)
-        lower = await self.host.slow(self.host.images.lower, spec.tenant, spec.image)
+        lower = await self.host.slow(self.host.images.lower, spec.tenant, spec.image, spec.image_build)
         slot = self.host.slots[spec.sandbox_id] = await self.host.pool.take()
         claim = Claim(slot.index, lower, spec.upper, spec.is_held)
         self._register(spec.sandbox_id, claim)

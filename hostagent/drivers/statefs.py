@@ -1,6 +1,6 @@
 """The agent's btrfs: images, tenants' copies of them, sandboxes. Found where it is, or made in a sparse file.
 
-    images/<name>            subvolume: a platform root file system (`hostagent.images` builds them)
+    images/<name>            subvolume: a platform root file system (`hostagent.drivers.builds`)
     tenants/<tenant>/<name>.<subvolume id>     read-only snapshot of an image
     sandboxes/<id>/          one sandbox; `hostagent.drivers.bundle` knows what is in it
     exits/<id>               exit code, written by conmon

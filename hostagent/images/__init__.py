@@ -1,4 +1,5 @@
-"""Platform images: built once into a tarball in the cache, from there installed on any state file system.
+"""Platform images: built once into a tarball in the cache, from there installed on any state file system;
+or imported from elsewhere.
 
 ensure(config, "standard", print)    built, installed and current; does nothing where it is
 """
@@ -9,11 +10,12 @@ from pathlib import Path
 
 from hostagent.config import Config
 from hostagent.drivers.statefs import open_state
+from hostagent.images.importing import import_image
 from hostagent.images.mmdebstrap import Progress, build, cached
 from hostagent.images.recipe import RECIPES, recipe
-from hostagent.images.store import install, installed_build, listing
+from hostagent.images.store import install, installed, installed_build, listing
 
-__all__ = ["RECIPES", "Progress", "ensure", "install", "listing"]
+__all__ = ["RECIPES", "Progress", "ensure", "import_image", "install", "installed", "listing"]
 
 
 def ensure(config: Config, name: str, progress: Progress, *, is_fresh: bool = False) -> Path:

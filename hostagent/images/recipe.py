@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from hostagent.drivers.builds import BUILD_FILE
 from hostagent.errors import AgentError
 
 SUITE = "bookworm"  # Debian 12
@@ -53,9 +54,6 @@ def recipe(name: str) -> Recipe:
         return RECIPES[name]
     except KeyError as error:
         raise AgentError(f"no image is called {name}", f"there are: {', '.join(sorted(RECIPES))}") from error
-
-
-BUILD_FILE = "etc/mags-image"  # inside every image: which build it is
 
 
 def customize_script(build: str, sources: str) -> str:

@@ -24,6 +24,7 @@ MNT_DETACH = 2
 UMOUNT_NOFOLLOW = 8
 
 AT_EMPTY_PATH = 0x1000
+AT_RECURSIVE = 0x8000
 OPEN_TREE_CLONE = 1
 OPEN_TREE_CLOEXEC = os.O_CLOEXEC
 MOVE_MOUNT_F_EMPTY_PATH = 4
@@ -74,6 +75,14 @@ def mount_setattr(fd: int, attr_set: int, userns_fd: int = 0) -> None:
     attr = MountAttr(attr_set=attr_set, userns_fd=userns_fd)
     size = ctypes.sizeof(attr)
     sc.syscall("mount_setattr", sc.SYS_MOUNT_SETATTR, fd, b"", AT_EMPTY_PATH, ctypes.byref(attr), size)
+
+
+def mount_setattr_below(path: Path, attr_set: int) -> None:
+    """Of the mount at `path` and all below it."""
+    attr = MountAttr(attr_set=attr_set)
+    flags, size = AT_RECURSIVE, ctypes.sizeof(attr)
+    arguments = (sc.AT_FDCWD, os.fsencode(path), flags, ctypes.byref(attr), size)
+    sc.syscall(f"mount_setattr {path}", sc.SYS_MOUNT_SETATTR, *arguments)
 
 
 def move_mount(fd: int, target: Path) -> None:

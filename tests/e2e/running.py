@@ -122,6 +122,7 @@ def new_layout(own: Mapping[str, str]) -> Layout:
         "MAGS_AGENT_NETWORK6": f"fd6d:6167:73{number:02x}::/64",
         "MAGS_AGENT_ID_BASE": str((64 + number * 64) * 65_536),
         "MAGS_AGENT_STATE_IMAGE_GB": "20",
+        "MAGS_AGENT_IMAGE_PUBLISH_S": "0",  # hundreds of MB for each stack
         **own,
     }
     s3 = free_ports(8)
