@@ -335,8 +335,9 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(fork.as_wire(), 201)
 
     def diff(self, workspace: FakeWorkspace) -> None:
-        old = self.version_of(workspace, int(self.query["from"]))
-        new = old and self.version_of(workspace, int(self.query.get("to") or len(workspace.versions)))
+        number = int(self.query.get("to") or len(workspace.versions))
+        new = self.version_of(workspace, number)
+        old = new and self.version_of(workspace, int(self.query.get("from") or number - 1))
         if old and new:
             self.answer(difference(old, new))
 

@@ -77,16 +77,14 @@ class FakeWorkspace:
 
 
 def difference(old: FakeVersion, new: FakeVersion) -> dict[str, Any]:
-    return {
-        "from": old.number,
-        "to": new.number,
+    both = old.tree.keys() & new.tree.keys()
+    kinds = {
         "added": sorted(new.tree.keys() - old.tree.keys()),
-        "changed": sorted(
-            path for path in old.tree.keys() & new.tree.keys() if old.tree[path] != new.tree[path]
-        ),
+        "changed": sorted(path for path in both if old.tree[path] != new.tree[path]),
         "removed": sorted(old.tree.keys() - new.tree.keys()),
-        "truncated": False,
     }
+    totals = {name: len(paths) for name, paths in kinds.items()}
+    return {"from": old.number, "to": new.number, **kinds, "totals": totals, "truncated": False}
 
 
 def receive(body: BufferedIOBase, length: int, content_type: str) -> dict[str, Any] | None:

@@ -102,6 +102,7 @@ def test_diff_marks_each_path(mags: Command, web: FakeWorkspace) -> None:
     assert (ran.stdout, ran.returncode) == (b"~ app\n+ new\n- old\n", 0)
     assert ran.stderr == b"mags: 1 added, 1 changed, 1 removed between versions 1 and 2\n"
     assert mags("workspace", "diff", "web", "1").stdout == ran.stdout
+    assert mags("workspace", "diff", "web").stdout == ran.stdout
     assert mags("workspace", "diff", "web", "2", "1").stdout == b"~ app\n- new\n+ old\n"
     assert json.loads(mags("workspace", "diff", "web", "1", "--json").stdout)["changed"] == ["app"]
 
@@ -112,9 +113,27 @@ def test_diff_of_the_same_is_empty(mags: Command, web: FakeWorkspace) -> None:
 
 
 def test_diff_says_when_it_is_not_all(mags: Command, server: FakeServer, web: FakeWorkspace) -> None:
-    body = {"from": 1, "to": 2, "added": ["a"], "changed": [], "removed": [], "truncated": True}
+    totals = {"added": 20_000, "changed": 0, "removed": 0}
+    body = {
+        "from": 1,
+        "to": 2,
+        "added": ["a"],
+        "changed": [],
+        "removed": [],
+        "totals": totals,
+        "truncated": True,
+    }
     server.trouble("diff$", "200", body=json.dumps(body))
-    assert b"there are more than can be listed" in mags("workspace", "diff", "web", "1").stderr
+    ran = mags("workspace", "diff", "web", "1")
+    assert ran.stderr == b"mags: 20000 added between versions 1 and 2; only a part of them is listed\n"
+
+
+def test_diff_waits_while_a_host_is_at_it(mags: Command, server: FakeServer, web: FakeWorkspace) -> None:
+    body = {"error": "The versions are still being compared.", "code": "diff_pending", "retryable": True}
+    server.trouble("diff$", "503", times=3, body=json.dumps(body))
+    ran = mags("workspace", "diff", "web")
+    assert ran.stdout == b"~ app\n+ new\n- old\n"
+    assert ran.stderr.splitlines()[0] == b"mags: The versions are still being compared; trying again"
 
 
 def test_restore_makes_a_new_version(mags: Command, web: FakeWorkspace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import datetime, timedelta, timezone
 
@@ -87,6 +88,31 @@ def test_diff_has_colours(mags: Command, web: FakeWorkspace) -> None:
     shown = screen(mags, "workspace", "diff", "web", "1").decode()
     for line in ("\x1b[32m+ new\x1b[0m", "\x1b[33m~ app\x1b[0m", "\x1b[31m- old\x1b[0m"):
         assert line in shown
+
+
+def test_waits_say_what_for_and_go_away_again(mags: Command, server: FakeServer, web: FakeWorkspace) -> None:
+    body = json.dumps({"error": "Not yet.", "code": "diff_pending", "retryable": True})
+    server.trouble("diff$", "503", times=4, body=body)
+    shown = screen(mags, "workspace", "diff", "web").decode()
+    assert "comparing versions of web" in shown
+    assert shown.rindex("comparing versions of web") < shown.index("~ app")
+    mags("run", "-w", "web", "-p", "true")
+    server.trouble("sync$", "503", times=4)
+    shown = screen(mags, "sync", "web").decode()
+    assert "saving web" in shown
+    assert shown.rindex("saving web") < shown.index("is saved as version 3")
+    assert re.search(r"took .* [\d.]+ m?s", shown)
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # the cursor is back
+
+
+def test_a_wait_for_a_sandbox_is_shown(mags: Command, server: FakeServer) -> None:
+    server.runs_scripts = False
+    with Terminal(mags, "run", "x") as terminal:
+        terminal.expect(b"waiting for a sandbox")
+        server.next_job().emit(b"out\n")
+        terminal.expect(b"out")
+        server.next_job().finish(0)
+        assert terminal.rest().endswith(b"out\r\n")
 
 
 @pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])

@@ -84,8 +84,10 @@ def test_versions_diff_restore_fork(server: FakeServer, client: Mags) -> None:
         "added": ["added"],
         "changed": ["changed"],
         "removed": ["removed"],
+        "totals": {"added": 1, "changed": 1, "removed": 1},
         "truncated": False,
     }
+    assert client.workspace_diff("demo") == client.workspace_diff("demo", 1)
     assert client.workspace_diff("demo", 2, 2)["added"] == []
     assert client.workspace_restore("demo", 1)["version"] == 3
     assert client.workspace_diff("demo", 1, 3)["changed"] == []

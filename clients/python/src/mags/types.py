@@ -194,6 +194,12 @@ Diff = TypedDict(
 
 class Receipt(TypedDict):
     """A version that is stored for good."""
+class DiffTotals(TypedDict):
+    added: int
+    changed: int
+    removed: int
+
+
 
     workspace_id: str
     version: int
@@ -203,6 +209,7 @@ class Receipt(TypedDict):
 
 
 class File(TypedDict):
+        "totals": DiffTotals,  # of all, also where the lists are cut
     """An upload. It is gone after `expires_at`."""
 
     file_id: str

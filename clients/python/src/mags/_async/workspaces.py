@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, cast
 
 from mags import wire
 from mags._async.connection import AsyncConnection
+from mags.errors import MagsError
 
 if TYPE_CHECKING:
     from mags.types import Diff, Receipt, Version, VersionList, Workspace, WorkspaceList
 
+DIFF_WAIT_S = 60.0  # the server answers "not yet" after half of it
+DIFF_LIMIT_S = 700.0  # hosts give up after 600 s
 SYNC_WAIT_S = 600.0  # the first sync of a large workspace moves all of it
 
 
@@ -53,12 +57,31 @@ class Workspaces(AsyncConnection):
         path = wire.workspace_path(workspace, "restore")
         return cast("Version", await self._call(wire.creation(path, {"version": version})))
 
-    async def workspace_diff(self, workspace: str, from_version: int, to_version: int | None = None) -> Diff:
-        """Which paths differ between two versions; `to_version` is the newest unless given."""
+    async def workspace_diff(
+        self, workspace: str, from_version: int | None = None, to_version: int | None = None
+    ) -> Diff:
+        """Which paths differ between two versions: unless given, the newest and the one before it.
+
+        Waits while a host compares them. A byte of a name that is not UTF-8 is a surrogate, as in
+        `os.fsdecode`.
+        """
         path = wire.workspace_path(workspace, "diff")
         query = {"from": from_version, "to": to_version}
-        request = wire.Request("GET", path, query=query, wait_s=SYNC_WAIT_S)
-        return cast("Diff", await self._call(request))
+        request = wire.Request("GET", path, query=query, wait_s=DIFF_WAIT_S)
+        give_up_at = time.monotonic() + DIFF_LIMIT_S
+        while True:
+            diff = await self._compared(request, is_last=time.monotonic() > give_up_at)
+            if diff is not None:
+                return diff
+
+    async def _compared(self, request: wire.Request, *, is_last: bool) -> Diff | None:
+        """None while a host is still at it."""
+        try:
+            return cast("Diff", await self._call(request))
+        except MagsError as error:
+            if error.code != "diff_pending" or is_last:
+                raise
+            return None
 
     async def workspace_fork(self, workspace: str, name: str, version: int | None = None) -> Workspace:
         """Make a new workspace `name` that begins as a version of this one, the newest unless given.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from mags import wire
-from mags.cli import terminal, uploads
+from mags.cli import progress, terminal, uploads
 from mags.cli.app import EXIT_FAILED, EXIT_INTERRUPTED
 from mags.cli.output import Output, OutputClosed
 
@@ -137,10 +137,12 @@ class Watch:
         self._offset = 0
         self._told = ""
         self._has_started = False
+        self._spinner = progress.Spinner("waiting for a sandbox")
         self._leave_at: float | None = None  # set once the job was asked to stop
 
     def stream(self) -> int:
         """Write the output as it comes; the exit code for our process."""
+        self._spinner.start()
         try:
             for page in self._pages(self._output.unit):
                 self._output.write(page["logs"])
@@ -153,6 +155,8 @@ class Watch:
             return EXIT_OUTPUT_CLOSED
         except Interrupted:
             return self._interrupts.exit_code
+        finally:
+            self._spinner.stop()
         raise AssertionError("pages end with an end")
 
     def follow(self) -> int:
@@ -191,6 +195,8 @@ class Watch:
                 continue
             self._offset = page["next_offset"]
             self._has_started = self._has_started or bool(page["logs"])
+            if self._has_started or page["end"]:
+                self._spinner.stop()
             yield page
             if page["end"]:
                 return

@@ -45,7 +45,7 @@ MARKS: tuple[tuple[Literal["added", "changed", "removed"], str, str], ...] = (
 )
 
 
-def receipt(saved: Receipt) -> str:
+def receipt(saved: Receipt, took_ms: int) -> str:
     """What `mags sync` prints."""
     title = (
         f"{cards.DOT} {printable(saved['workspace_id'])} is saved as version {printable(saved['version'])}"
@@ -54,6 +54,7 @@ def receipt(saved: Receipt) -> str:
         ("sha256", printable(saved["sha256"])),
         ("bytes", _exact(saved["bytes"])),
         ("durable", human.moment(saved["synced_at"])),
+        ("took", human.duration(took_ms)),
     ]
     return cards.lines(click.style(title, fg="green", bold=True), rows)
 
@@ -186,11 +187,12 @@ def difference(answer: Diff) -> Iterator[str]:
 
 
 def summary(answer: Diff) -> str:
-    counts = [f"{len(answer[key])} {key}" for key, _, _ in MARKS if answer[key]]
+    totals = answer["totals"]
+    counts = [f"{totals[key]} {key}" for key, _, _ in MARKS if totals[key]]
     between = f"between versions {answer['from']} and {answer['to']}"
     if not counts:
         return f"nothing differs {between}"
-    rest = "; there are more than can be listed" if answer.get("truncated") else ""
+    rest = "; only a part of them is listed" if answer.get("truncated") else ""
     return f"{', '.join(counts)} {between}{rest}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -31,10 +32,13 @@ def sync(job: str, *, as_json: bool) -> None:
     JOB is an id, a name, or the workspace's name. When this returns, the version is stored for
     good.
     """
-    from mags.cli import workspace_view
+    from mags.cli import progress, workspace_view
 
-    receipt = connect().sync(job)
-    click.echo(json.dumps(receipt) if as_json else workspace_view.receipt(receipt))
+    began = time.monotonic()
+    with progress.waiting(f"saving {job}"):
+        receipt = connect().sync(job)
+    took_ms = int((time.monotonic() - began) * 1000)
+    click.echo(json.dumps(receipt) if as_json else workspace_view.receipt(receipt, took_ms))
 
 
 @click.command(short_help="Give a workspace another disk limit.")
@@ -107,17 +111,19 @@ def versions(name: str, limit: int, page: int, *, as_json: bool) -> None:
 
 @workspace.command(short_help="Show which paths differ between two versions.")
 @click.argument("name")
-@click.argument("from_version", metavar="FROM", type=options.version)
+@click.argument("from_version", metavar="[FROM]", type=options.version, required=False)
 @click.argument("to_version", metavar="[TO]", type=options.version, required=False)
 @_json
-def diff(name: str, from_version: int, to_version: int | None, *, as_json: bool) -> None:
+def diff(name: str, from_version: int | None, to_version: int | None, *, as_json: bool) -> None:
     """List the paths that were added (+), changed (~) and removed (-) from version FROM to TO.
 
-    TO is the newest version unless given.
+    TO is the newest version unless given, FROM the one before it. A host compares them, which takes
+    a while where it has to fetch them first.
     """
-    from mags.cli import workspace_view
+    from mags.cli import progress, workspace_view
 
-    answer = connect().workspace_diff(name, from_version, to_version)
+    with progress.waiting(f"comparing versions of {name}"):
+        answer = connect().workspace_diff(name, from_version, to_version)
     if as_json:
         click.echo(json.dumps(answer))
         return
