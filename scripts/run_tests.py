@@ -9,28 +9,39 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = str(ROOT / ".venv/bin/python")
 PYTEST = [PYTHON, "-m", "pytest", "-q", "--durations=12"]
+BOTH_CORES = ["-n2", "--dist=worksteal"]  # neighbours stay together, and share what they start
 QUICK = "-mnot (privileged or stack or browser)"
 # The apps that talk to the database; their tests pass on either one.
-DATABASE_APPS = ("core", "accounts", "hosts", "workspaces", "files", "images", "sandboxes", "jobs", "dashboard")
-# Half of their time, and about shapes and bodies: another database would show nothing.
-SHAPES = (
+DATABASE_APPS = (
+    "core", "accounts", "hosts", "workspaces", "files", "images", "sandboxes", "jobs", "dashboard",
+)  # fmt: skip
+# About shapes, bodies, Redis, S3 and settings: another database would show nothing.
+WITHOUT_DATABASE = (
     "core/test_errors.py",
     "core/test_parsers.py",
     "dashboard/test_templates.py",
+    "core/test_settings.py",
+    "core/test_wakeup.py",
+    "dashboard/test_javascript.py",
     "files/test_daphne.py",
+    "workspaces/test_objectstore.py",
 )
+VOLUMES = "tests/volumes"
 DATABASE_TESTS = [
     *(f"tests/{app}" for app in DATABASE_APPS),
-    *(f"--ignore=tests/{file}" for file in SHAPES),
+    *(f"--ignore=tests/{file}" for file in WITHOUT_DATABASE),
 ]
 
 
@@ -43,40 +54,69 @@ class Run:
     environ: dict[str, str] = field(default_factory=dict)
     directory: str = "."
     is_fast: bool = False
-    needs_image: bool = False
 
 
-RUNS = [
-    Run("The server, on PostgreSQL", [*DATABASE_TESTS, "-n2", QUICK], {"MAGS_TEST_DATABASE": "postgres"}),
+ONE_BY_ONE = (
+    Run(
+        "The server, on PostgreSQL", [*DATABASE_TESTS, *BOTH_CORES, QUICK], {"MAGS_TEST_DATABASE": "postgres"}
+    ),
     # A package of its own, with its own settings: no Django in it.
-    Run("The client", ["-n2"], directory="clients/python", is_fast=True),
-    Run("Everything quick, on SQLite", ["tests", "-n2", QUICK], is_fast=True),
-    # Playwright keeps an event loop running in its process, in which no asyncio test can run.
-    Run("In the browser", ["tests", "-mbrowser"], needs_image=True),
-    Run("Sandboxes and stacks", ["tests", "-m(privileged or stack) and not browser"], needs_image=True),
-]
+    Run("The client", BOTH_CORES, directory="clients/python", is_fast=True),
+    Run("Everything quick, on SQLite", ["tests", *BOTH_CORES, QUICK], is_fast=True),
+)
+# These wait more than they compute. Each has names, ports and addresses of its own, so one does not see
+# the other. Playwright keeps an event loop running in its process, in which no asyncio test can run; those
+# on whole stacks use none.
+SIDE_BY_SIDE = (
+    (
+        Run("In the browser and on whole stacks", ["tests", "-mbrowser or stack"]),
+        Run("Volumes", [VOLUMES, "-mprivileged"]),
+    ),
+    (Run("Sandboxes", ["tests", f"--ignore={VOLUMES}", "-mprivileged and not (stack or browser)"]),),
+)
+say_lock = threading.Lock()
 
 
 def main() -> None:
     is_fast = "--fast" in sys.argv[1:]
-    runs = [run for run in RUNS if run.is_fast or not is_fast]
     codes = [run_node_tests()]
-    with tempfile.TemporaryDirectory(prefix="mags-tests-") as directory:
-        reports = [Path(directory) / f"{number}.xml" for number in range(len(runs))]
-        with building_image(Path(directory) / "image.log", is_wanted=not is_fast) as wait_for_image:
-            for run, report in zip(runs, reports, strict=True):
-                if run.needs_image:
-                    wait_for_image()
-                codes.append(pytest(run, report))
-        sys.stdout.write(closing_line(reports) + "\n")
+    with tempfile.TemporaryDirectory(prefix="mags-tests-") as name:
+        directory = Path(name)
+        with building_image(directory / "image.log", is_wanted=not is_fast) as wait_for_image:
+            codes += [pytest(run, directory) for run in ONE_BY_ONE if run.is_fast or not is_fast]
+            wait_for_image()
+        if not is_fast:
+            codes += side_by_side(directory)
+        sys.stdout.write(closing_line(directory.glob("*.xml")) + "\n")
     sys.exit(1 if any(codes) else 0)
 
 
-def pytest(run: Run, report: Path) -> int:
+def pytest(run: Run, reports: Path) -> int:
     say(run.title)
-    command = [*PYTEST, f"--junit-xml={report}", *run.arguments]
-    environ = {**os.environ, **run.environ}
-    return subprocess.run(command, cwd=ROOT / run.directory, env=environ, check=False).returncode
+    return subprocess.run(**call(run, reports), check=False).returncode
+
+
+def side_by_side(reports: Path) -> list[int]:
+    with ThreadPoolExecutor() as threads:
+        lanes = threads.map(lambda lane: [pytest_beside(run, reports) for run in lane], SIDE_BY_SIDE)
+        return [code for codes in lanes for code in codes]
+
+
+def pytest_beside(run: Run, reports: Path) -> int:
+    """What it says is shown in one piece at its end."""
+    done = subprocess.run(
+        **call(run, reports), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    with say_lock:
+        say(run.title)
+        sys.stdout.write(done.stdout)
+        sys.stdout.flush()
+    return done.returncode
+
+
+def call(run: Run, reports: Path) -> dict[str, Any]:
+    command = [*PYTEST, f"--junit-xml={reports / run.title}.xml", *run.arguments]
+    return {"args": command, "cwd": ROOT / run.directory, "env": {**os.environ, **run.environ}}
 
 
 def run_node_tests() -> int:
@@ -109,9 +149,9 @@ def building_image(log: Path, *, is_wanted: bool) -> Iterator[Callable[[], None]
         builder.wait()
 
 
-def closing_line(reports: list[Path]) -> str:
+def closing_line(reports: Iterable[Path]) -> str:
     counts = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
-    for report in filter(Path.exists, reports):
+    for report in reports:
         for suite in ElementTree.parse(report).getroot().iter("testsuite"):  # noqa: S314 - by pytest, just now
             for name in counts:
                 counts[name] += int(suite.get(name, "0"))

@@ -21,6 +21,7 @@ from django.conf import settings
 from playwright.sync_api import Browser
 
 from tests.dashboard.browser import launched
+from tests.e2e.running import RunningStack, running_stack
 from tests.servers import PostgresServer, RedisServer, WebServer
 from tests.workspaces import seaweed
 from tests.workspaces.seaweed import BUCKET, ObjectStoreServer
@@ -139,6 +140,13 @@ def bucket(object_store_server: ObjectStoreServer, settings: Any) -> str:
     objectstore.bucket_create()
     objectstore.delete(entry.key for entry in objectstore.walk(""))
     return BUCKET
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[RunningStack]:
+    """A whole stack of this test run's own: what `make up` starts. It has run other tests' jobs before."""
+    with running_stack() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """The published Python client, in a virtual environment of its own, against a whole stack.
 
-CONTRACT_API_URL and CONTRACT_API_TOKEN name a stack that runs already; otherwise one is started
-for these tests. (The published client's package is called `mags` like ours: hence the environment.)
+CONTRACT_API_URL and CONTRACT_API_TOKEN name a stack that runs already; otherwise it is the one that all
+tests share. (The published client's package is called `mags` like ours: hence the environment.)
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,16 +95,13 @@ def published_python() -> Path:
     return python
 
 
-@pytest.fixture(scope="package")
-def server() -> Iterator[Server]:
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest) -> Server:
     url, token = os.environ.get("CONTRACT_API_URL"), os.environ.get("CONTRACT_API_TOKEN")
-    if url and token:
-        yield Server(url, token)
-        return
-    from tests.e2e.running import running_stack
-
-    with running_stack() as stack:
-        yield Server(stack.url, stack.token)
+    if not (url and token):
+        stack = request.getfixturevalue("stack")
+        url, token = stack.url, stack.token
+    return Server(url, token)
 
 
 @pytest.fixture

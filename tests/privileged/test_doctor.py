@@ -20,12 +20,19 @@ ROOT = Path(__file__).resolve().parents[2]
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
+COMMAND = ("/usr/bin/python3", "-S", "-B", "-W", "error", "-m", "hostagent.doctor", "--json")
+
+
 def doctor(*arguments: str, **environment: str) -> tuple[int, list[dict[str, Any]]]:
-    command = ["/usr/bin/python3", "-S", "-B", "-W", "error", "-m", "hostagent.doctor", "--json", *arguments]
+    done = run(*COMMAND, *arguments, **environment)
+    return done.returncode, json.loads(done.stdout)
+
+
+def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": PATH, "MAGS_AGENT_STATE_DIR": "/var/tmp/mags-doctor", **environment}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.stderr == ""
-    return done.returncode, json.loads(done.stdout)
+    return done
 
 
 def named(findings: list[dict[str, Any]], name: str) -> dict[str, Any]:
@@ -56,15 +63,15 @@ def test_this_machine_is_ready() -> None:
     assert named(findings, "crun")["found"][0].isdigit()
 
 
-def test_probes_leave_nothing() -> None:
-    def state() -> tuple[str, set[Path]]:
-        mounts = Path("/proc/self/mountinfo").read_text()
-        probes = {path for place in ("/var/tmp", "/dev/shm") for path in Path(place).glob(".mags-probe-*")}
-        return mounts, probes
-
-    before = state()
-    doctor()
-    assert state() == before
+def test_probes_leave_nothing(tmp_path: Path) -> None:
+    """In a mount namespace of its own, because others mount things on this machine meanwhile."""
+    script = 'cat /proc/self/mountinfo; "$@" >/dev/null; echo; cat /proc/self/mountinfo'
+    shown = run("unshare", "--mount", "sh", "-c", script, "sh", *COMMAND, MAGS_AGENT_STATE_DIR=str(tmp_path))
+    before, after = shown.stdout.split("\n\n")
+    assert before.splitlines() == after.splitlines()
+    assert list(tmp_path.iterdir()) == []
+    _, findings = doctor(MAGS_AGENT_STATE_DIR=str(tmp_path))
+    assert named(findings, "overlay with shifted ids")["found"] == f"tried in {tmp_path}"
 
 
 def test_missing_program_names_its_package(tmp_path: Path) -> None:
