@@ -14,7 +14,7 @@ from accounts.models import User
 from accounts.services import token_create
 from hosts.models import Host
 from hosts.services import digest_of
-from jobs.models import Job, Lease
+from jobs.models import Job, JobEvent, Lease
 from jobs.services import JobSpec, job_submit
 from jobs.states import LeaseState
 from sandboxes.models import Sandbox
@@ -37,6 +37,19 @@ def client_of(owner: User) -> Client:
 def job(owner: User | None = None, **spec: Any) -> Job:
     spec.setdefault("script", "echo hi")
     return job_submit(owner or user(), None, JobSpec(**spec))
+
+
+def submit(client: Client, *, key: str = "", **body: Any) -> tuple[int, dict[str, Any]]:
+    """The API's status and answer."""
+    headers = {"Idempotency-Key": key} if key else {}
+    body = {"script": "true"} | body
+    response = client.post(f"{API}/mags-jobs", body, content_type="application/json", headers=headers)
+    return response.status_code, response.json()
+
+
+def kinds(job: Job) -> list[str]:
+    """What happened to the job, in order."""
+    return list(JobEvent.objects.filter(job=job).order_by("pk").values_list("kind", flat=True))
 
 
 def lease_of(job: Job) -> Lease:

@@ -13,26 +13,11 @@ from accounts.models import User
 from files.services import upload_create, upload_put
 from jobs.models import Job
 from tests.jobs import factories, held
-from tests.jobs.factories import API, Agent, client_of
+from tests.jobs.factories import API, Agent, client_of, submit
 from tests.jobs.held import fresh, workspace_of
 from tests.workspaces.factories import saved
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
-
-
-@pytest.fixture
-def owner() -> User:
-    return factories.user()
-
-
-@pytest.fixture
-def client(owner: User) -> Client:
-    return client_of(owner)
-
-
-def submit(client: Client, **body: Any) -> tuple[int, dict[str, Any]]:
-    response = client.post(f"{API}/mags-jobs", {"script": "true"} | body, content_type="application/json")
-    return response.status_code, response.json()
 
 
 def get(client: Client, reference: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from accounts.services import token_create
 from jobs.models import Job, JobEvent
 from jobs.services import job_stop, job_sync
 from tests.jobs import factories, held
-from tests.jobs.factories import API, Agent, client_of
+from tests.jobs.factories import API, Agent, client_of, kinds
 from tests.jobs.held import box, fresh, workspace_of
 from tests.jobs.test_held_loss import commit
 from tests.workspaces.factories import put, saved, snapshot
@@ -35,10 +35,6 @@ def save(agent: Agent, owner: User, job: Job, parent: str | None = None, **field
 def sync(owner: User, job: Job | str) -> tuple[int, dict[str, Any]]:
     response = client_of(owner).post(f"{API}/mags-jobs/{job}/sync", content_type="application/json")
     return response.status_code, response.json()
-
-
-def kinds(job: Job) -> list[str]:
-    return list(JobEvent.objects.filter(job=job).order_by("pk").values_list("kind", flat=True))
 
 
 def test_a_sync_answers_the_receipt_once_the_version_is_durable(bucket: str, web: Any) -> None:
