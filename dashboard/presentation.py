@@ -27,6 +27,7 @@ REASON_LABELS: dict[str, str] = {
     Reason.DISK_FULL: "Disk full",
     Reason.START_FAILED: "Start failed",
     Reason.HOST_LOST: "Host lost",
+    Reason.WORKSPACE_DAMAGED: "Workspace damaged",
 }
 REASON_SENTENCES: dict[str, str] = {
     Reason.NO_HOST: "No host is online. The job starts as soon as one is.",
@@ -38,6 +39,7 @@ REASON_SENTENCES: dict[str, str] = {
     Reason.DISK_FULL: "The script filled its disk.",
     Reason.START_FAILED: "The sandbox did not start. The script did not run.",
     Reason.HOST_LOST: "The host went away while the script ran.",
+    Reason.WORKSPACE_DAMAGED: "Stored data of its workspace is missing or changed. The script did not run.",
 }
 
 
@@ -202,7 +204,10 @@ def facts(job: Job, host: str, isolation: str) -> list[Fact]:
     ]
     if job.attempt > 1 or job.retries:
         found.append(Fact("Attempt", f"{job.attempt} ({job.retries} retries allowed)"))
-    times = {"Created": job.created_at, "Started": job.started_at, "Finished": job.finished_at}
+    times = {
+        "Created": job.created_at, "Started": job.started_at, "Finished": job.finished_at,
+        "Saved": job.durable_at, "Unsaved since": job.unsaved_since,
+    }  # fmt: skip
     return found + [Fact(label, at=at) for label, at in times.items() if at]
 
 
@@ -232,7 +237,10 @@ def _event_label(event: JobEvent) -> str:
         return _finished_label(detail.get("reason") or "", detail.get("exit_code"))
     if event.kind == "renamed":
         return f"Renamed to {detail.get('name', '')}"
-    labels = {"started": "Script started", "retrying": "Trying again"}
+    labels = {
+        "started": "Script started", "retrying": "Trying again", "save_failing": "Files cannot be saved",
+        "save_works": "Files can be saved again",
+    }  # fmt: skip
     return labels.get(event.kind, event.kind.replace("_", " ").capitalize())
 
 

@@ -59,6 +59,14 @@ class ChainTooLong(Conflict):
     default_remediation = "Send a full stream."
 
 
+class DiskTooSmall(Conflict):
+    code = "disk_too_small"
+    default_remediation = "Choose a larger one; or remove files, sync, and try again."
+
+    def __init__(self, disk_gb: int, held_bytes: int) -> None:
+        super().__init__(f"The newest version holds {held_bytes / (1 << 30):.1f} GB, more than {disk_gb} GB.")
+
+
 class VersionDamaged(Conflict):
     code = "version_damaged"
     default_message = "Data of this version is missing or changed in the object store."

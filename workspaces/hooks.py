@@ -16,6 +16,14 @@ def _nobody(workspaces: Collection[UUID]) -> Mapping[UUID, str]:  # noqa: ARG001
     return {}
 
 
+# What is to be known of a workspace that is held, in a sentence; empty where that says it all.
+HeldWords = Callable[[Workspace], str]
+
+
+def _no_words(workspace: Workspace) -> str:  # noqa: ARG001 - the signature of the hook
+    return ""
+
+
 # A workspace is about to hold another size, or is deleted.
 Told = Callable[[Workspace], None]
 
@@ -43,6 +51,7 @@ class Images:
 
 _images: list[Images] = []
 _active_jobs: ActiveJobs = _nobody
+_held_words: HeldWords = _no_words
 _resized: Told = _nothing
 _deleted: Told = _nothing
 
@@ -54,6 +63,15 @@ def register_active_jobs(find: ActiveJobs) -> None:
 
 def active_jobs(workspaces: Collection[UUID]) -> Mapping[UUID, str]:
     return _active_jobs(workspaces)
+
+
+def register_held_words(find: HeldWords) -> None:
+    global _held_words
+    _held_words = find
+
+
+def held_words(workspace: Workspace) -> str:
+    return _held_words(workspace)
 
 
 def register_resized(call: Told) -> None:

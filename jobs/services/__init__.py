@@ -15,7 +15,7 @@ from jobs.services.schedule import schedule_waiting
 from jobs.services.spec import DEFAULT_IMAGE, JobSpec
 from jobs.services.submit import job_stop, job_submit, job_update
 from jobs.services.sync import job_sync
-from jobs.services.trouble import saving_settled, saving_troubled
+from jobs.services.trouble import held_words, saving_settled, saving_troubled
 
 __all__ = [
     "DEFAULT_IMAGE",
@@ -24,6 +24,7 @@ __all__ = [
     "End",
     "JobSpec",
     "Outcome",
+    "held_words",
     "host_booted",
     "job_saved",
     "job_stop",

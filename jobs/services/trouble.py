@@ -18,11 +18,16 @@ from jobs.states import JobStatus
 from sandboxes.models import Sandbox
 from sandboxes.services import sandbox_troubled
 from sandboxes.states import SaveFailure
+from workspaces.models import Workspace
 
 SAVING = "The workspace is being saved by the sandbox before. The job starts right after that."
 UNSAVED = (
     "The sandbox before could not save the workspace since {at:%Y-%m-%d %H:%M} UTC: {why} That is tried until"
     " it works; the job starts right after that."
+)
+HELD = (
+    "Its last changes are on one host only, which could not save them since {at:%Y-%m-%d %H:%M} UTC: {why}"
+    " They would be lost. That is tried until it works; an administrator can give them up with the host."
 )
 WHY: dict[str, str] = {
     SaveFailure.UNREACHABLE: "the object store does not answer.",
@@ -36,6 +41,14 @@ def saving_words(sandbox: Sandbox) -> str:
     if sandbox.trouble_since is None:
         return SAVING
     return UNSAVED.format(at=sandbox.trouble_since, why=WHY[sandbox.trouble])
+
+
+def held_words(workspace: Workspace) -> str:
+    """Why the workspace is not free, where its files cannot be saved: they would be lost with it."""
+    sandbox = Sandbox.objects.filter(pk=workspace.holder, trouble_since__isnull=False).first()
+    if sandbox is None or sandbox.trouble_since is None:
+        return ""
+    return HELD.format(at=sandbox.trouble_since, why=WHY[sandbox.trouble])
 
 
 def saving_troubled(sandbox: Sandbox, kind: SaveFailure, since: datetime) -> None:

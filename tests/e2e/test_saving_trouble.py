@@ -143,7 +143,7 @@ def test_store_that_is_away(stack: RunningStack, api: httpx.Client) -> None:
         assert (waiting["status"], waiting["reason"]) == ("accepted", "saving")
         refused = api.delete("/mags-workspaces/patient")
         assert refused.status_code == 409
-        assert "already in use" in refused.json()["error"]
+        assert "already in use. Its last changes are on one host only" in refused.json()["error"]
     finally:
         stack.start("s3")
     assert ended(api, third)["exit_code"] == 0

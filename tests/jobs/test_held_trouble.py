@@ -11,7 +11,7 @@ from jobs.models import Job, JobEvent
 from jobs.services import sweep
 from sandboxes.models import Sandbox
 from tests.jobs import factories, held
-from tests.jobs.factories import Agent
+from tests.jobs.factories import API, Agent, client_of
 from tests.jobs.held import box, fresh, workspace_of
 from tests.workspaces.factories import saved
 from workspaces.models import Version
@@ -117,6 +117,15 @@ class TestUnsaved:
         assert fresh(second).message == plain
         held.end(agent, sandbox)
         assert box(second).pk != sandbox.pk
+
+    def test_who_deletes_the_workspace_is_told_what_would_be_lost(self) -> None:
+        agent, owner = Agent(), factories.user()
+        job = held.idle(agent, owner)
+        for said, kind in (("", None), ("Its last changes are on one host only", "unreachable")):
+            agent.report(measured(box(job), kind))
+            refused = client_of(owner).delete(f"{API}/mags-workspaces/w")
+            assert (refused.status_code, refused.json()["code"]) == (409, "workspace_in_use")
+            assert refused.json()["error"].startswith(f"The workspace w is already in use. {said}".strip())
 
     def test_the_end_of_the_sandbox_ends_it(self) -> None:
         agent, owner = Agent(), factories.user()

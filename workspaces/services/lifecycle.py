@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import User
 from workspaces import hooks, selectors
 from workspaces.chains import is_sound
-from workspaces.errors import NotSaved, VersionDamaged, WorkspaceInUse, WorkspaceNotFound
+from workspaces.errors import DiskTooSmall, NotSaved, VersionDamaged, WorkspaceInUse, WorkspaceNotFound
 from workspaces.models import Version, Workspace
 from workspaces.selectors import LIVE
 from workspaces.services.damage import damage_refresh
@@ -20,6 +20,7 @@ from workspaces.services.hold import workspace_create
 from workspaces.services.records import record_complete
 from workspaces.services.share import version_share
 
+GIB = 1 << 30
 EXPIRE_LIMIT = 1000  # workspaces of one run
 
 
@@ -55,7 +56,10 @@ def _complete_on_commit(version: Version) -> None:
 
 
 def workspace_resize(workspace: Workspace, disk_gb: int) -> None:
-    """Change how much the workspace may hold, also while a sandbox runs on it."""
+    """Change how much the workspace may hold, also while a sandbox runs on it. Raises DiskTooSmall."""
+    head = workspace.head
+    if disk_gb < workspace.disk_gb and head is not None and head.tree_bytes > disk_gb * GIB:
+        raise DiskTooSmall(disk_gb, head.tree_bytes)
     workspace.disk_gb = disk_gb
     with transaction.atomic():
         hooks.resized(workspace)
@@ -69,9 +73,11 @@ def workspace_delete(workspace: Workspace) -> None:
     with transaction.atomic():
         free = Workspace.objects.filter(LIVE, pk=workspace.pk, holder="")
         if not free.update(deleted_at=now, head=None):
-            if Workspace.objects.filter(LIVE, pk=workspace.pk).exists():
-                raise WorkspaceInUse(f"The workspace {workspace.name} is already in use.")
-            raise WorkspaceNotFound
+            held = Workspace.objects.filter(LIVE, pk=workspace.pk).first()
+            if held is None:
+                raise WorkspaceNotFound
+            words = f"The workspace {workspace.name} is already in use. {hooks.held_words(held)}"
+            raise WorkspaceInUse(words.strip())
         Version.objects.filter(workspace_id=workspace.pk, expired_at__isnull=True).update(expired_at=now)
         transaction.on_commit(partial(hooks.deleted, workspace))
 
