@@ -14,7 +14,6 @@ from hostagent.client import Client
 from hostagent.errors import ApiError, DriverError
 from hostagent.heldwire import FullNext, SandboxWish, VersionReason, VersionRequest
 from hostagent.library import Library
-from hostagent.linux import files
 from hostagent.shelf import GIB, Kind, Shelf, is_dirty
 from hostagent.volumes import standing
 from hostagent.volumes.errors import PathTooLong, VolumeTooFull
@@ -165,7 +164,6 @@ class HeldVolume:
             raise
 
     def _take(self) -> Pending | None:
-        files.syncfs(self._volume.live)  # pages that a program wrote through a mapping, too
         return self._volume.take(machine.now_ms(), standing.noted(self._volume.path))
 
     async def _publish(self, pending: Pending, reason: VersionReason, sync: int) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
-from pathlib import Path
 
 from hostagent.linux.syscall import check, libc
 
@@ -16,12 +14,3 @@ def punch_hole(fd: int, offset: int, length: int) -> None:
     """Give `length` bytes at `offset` back to the file system. The size stays; the bytes read as zero."""
     mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
     check(libc.fallocate(fd, mode, ctypes.c_long(offset), ctypes.c_long(length)), "fallocate(PUNCH_HOLE)")
-
-
-def syncfs(directory: Path) -> None:
-    """Write out what is in the caches of the file system that `directory` lies on."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        check(libc.syncfs(fd), f"syncfs {directory}")
-    finally:
-        os.close(fd)

@@ -114,7 +114,9 @@ class Volume:
     def take(self, made_at: int, image: Image | None) -> Pending | None:
         """Snapshot `live`, which may be in use. None when nothing was changed since its head.
 
-        Only a snapshot writes out what is in files' caches; so it, not `live`, tells what was changed."""
+        A snapshot writes out what is in the caches of `live`'s files, what programs wrote through mappings
+        included; so it, not `live`, tells what was changed. `syncfs` would wait for what all other sandboxes
+        wrote."""
         if (pending := self.pending()) is not None:
             return pending
         state = self._state()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import mmap
 import os
 import random
 import subprocess
@@ -43,6 +44,23 @@ async def test_nothing_is_saved_where_nothing_was_changed(host: Host, volume: Vo
         file.write("b")  # in the page cache only, in the same tick of the clock perhaps
         file.flush()
         assert volume.take(3, None) is not None
+
+
+def test_what_is_written_through_a_mapping_is_in_the_snapshot(volume: Volume) -> None:
+    """Also into pages that were written out and are mapped still."""
+    path = volume.live / "upper/file"
+    path.write_bytes(bytes(100 * mmap.PAGESIZE))
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapping:
+        for number in range(20):
+            for page in range(number, 100, 7):
+                mapping[page * mmap.PAGESIZE] = number + 1
+            if number % 3 == 0:
+                mapping.flush()
+                mapping[number * mmap.PAGESIZE] = 99
+            pending = volume.take(number, None)
+            assert pending is not None
+            assert (pending.path / "upper/file").read_bytes() == mapping[:]
+            volume.drop()
 
 
 async def test_the_snapshot_waits_unchanged_for_its_second_chance(host: Host, volume: Volume) -> None:
