@@ -56,6 +56,33 @@ def test_hello_world_through_the_command_line(stack: RunningStack) -> None:
     assert "oops" in done.stderr
 
 
+def test_what_differs_between_versions(stack: RunningStack) -> None:
+    """By the command line: of two that are on the host, and of one that is in the bucket only."""
+
+    def save(script: str) -> None:
+        for words in (("run", "-w", "differs", "-p", script), ("sync", "differs")):
+            done = mags(stack, *words)
+            assert done.returncode == 0, done.stderr
+
+    save("cd /root; mkdir d; touch same; echo a > d/changed; echo a > gone")
+    save("cd /root; rm gone; echo b > d/changed; touch new \"$(printf 'd/odd\\377\\033[2J')\"")
+    done = mags(stack, "workspace", "diff", "differs")
+    changes = ["~ root/d/changed", "+ root/d/odd\\xff\\x1b[2J", "- root/gone", "+ root/new"]
+    assert done.stdout.splitlines() == changes, done.stderr
+    assert done.stderr == "mags: 2 added, 1 changed, 1 removed between versions 1 and 2\n"
+    save("echo c > /root/same")
+    done = mags(stack, "workspace", "diff", "differs", "1")
+    assert done.stdout.splitlines() == [*changes, "~ root/same"], done.stderr
+    with stack.client() as client:
+        answer = client.get("/mags-workspaces/differs/diff", params={"from": 3, "to": 1})
+        assert b"root/d/odd\\udcff" in answer.content
+        assert (answer.json()["added"], answer.json()["changed"]) == (
+            ["root/gone"],
+            ["root/d/changed", "root/same"],
+        )
+    assert mags(stack, "stop", "differs").returncode == 0
+
+
 @pytest.mark.parametrize("name", SERVERS)
 def test_servers_have_no_rights(stack: RunningStack, name: str) -> None:
     status = status_of(stack.pid(name))
