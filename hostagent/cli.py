@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     imported.set_defaults(run=_image_import)
     push = image.add_parser("push", help="publish an image to all hosts, if this host may")
-    push.add_argument("name")
+    push.add_argument("name", help="NAME, or NAME@BUILD for one that is kept beside the present one")
     push.set_defaults(run=_image_push)
     return parser
 
@@ -248,7 +248,8 @@ def _image_push(config: Config, arguments: argparse.Namespace) -> int:
 async def _push(config: Config, name: str) -> Build:
     who = identity.load(config.state_dir)
     async with Client(who.server, who.key) as client:
-        return await Library(open_state(config).root, client).push(name)
+        image, _, build = name.partition("@")
+        return await Library(open_state(config).root, client).push(image, build)
 
 
 def _version(_: Config, __: argparse.Namespace) -> int:

@@ -79,10 +79,10 @@ class Library:
         local = await blocking(partial(builds.present, self._images)) if may_publish else []
         return [*newer, *(name for name in local if name not in self._heads)]
 
-    async def push(self, name: str) -> Build:
-        """Publish the present build of an image, from its first byte or from where an earlier try ended."""
-        path = await blocking(partial(builds.find, self._images, name))
-        build = await self._build_here(name)
+    async def push(self, name: str, build: str = "") -> Build:
+        """Publish a build of an image, the present one by default. What was put by an earlier try stays."""
+        path = await blocking(partial(builds.find, self._images, name, build))
+        build = await blocking(partial(builds.build_of, path)) if path is not None else ""
         if path is None or not build:
             raise ImageMissing(
                 f"there is no image {name} on this host", "`hostagent image list` says what there is"
@@ -129,7 +129,7 @@ class Library:
             raise ImageMissing(
                 f"the workspace was saved on the build {build} of the image {name}, which is neither on this"
                 " host nor published; nothing else can stand under its files",
-                "publish it from the host that has it: `hostagent image push`",
+                f"publish it from a host that has it: `hostagent image push {name}@{build}`",
             )
         return found
 

@@ -16,8 +16,8 @@ BUILD_LENGTH = 128
 
 
 class Image(models.Model):
-    """A root file system that jobs may name. `head` is what new sandboxes stand on: the build that was
-    published last. `last_number` never goes back."""
+    """A root file system that jobs may name. `head` is what new sandboxes stand on: of the published
+    builds the one that was made last. `last_number` never goes back."""
 
     name = models.CharField(max_length=NAME_LENGTH, unique=True)
     head = models.ForeignKey("Build", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")

@@ -1,4 +1,4 @@
-"""A build that a host has put becomes the image's head.
+"""A build that a host has put becomes the image's head, unless it was made before the present one.
 
 As with versions (`workspaces.services.commit`): until the transaction the build does not exist; after it,
 what may be missing is its commit record, which the repeated call or a sweep writes.
@@ -92,7 +92,9 @@ def _publish(host: Host, said: Publication, manifest: Manifest, sizes: dict[str,
             made_at=said.made_at, committed_at=timezone.now(),
         )  # fmt: skip
         objects_attach(build, sizes)
-        image.head, image.last_number = build, build.number
+        image.last_number = build.number
+        if image.head is None or build.made_at >= image.head.made_at:  # else an older one is brought back
+            image.head = build
         image.save(update_fields=["head", "last_number"])
         transaction.on_commit(partial(_tell, told))
     return build

@@ -90,8 +90,9 @@ def _build(record: BuildRecord) -> None:
 
 
 def _finish(image: Image) -> None:
-    """The newest build is the head, and numbers go on after it."""
-    newest = image.builds.order_by("-number").first()
-    if newest is not None and newest.number > image.last_number:
-        image.head, image.last_number = newest, newest.number
+    """The build that was made last is the head, and numbers go on after the highest."""
+    last = image.builds.order_by("-number").first()
+    if last is not None and last.number > image.last_number:
+        image.head = image.builds.order_by("-made_at", "-number").first()
+        image.last_number = last.number
         image.save(update_fields=["head", "last_number"])

@@ -72,6 +72,14 @@ def test_the_same_build_again_is_answered_as_it_is() -> None:
     assert Image.objects.get().head == Build.objects.get(number=2)
 
 
+def test_an_older_build_that_is_brought_back_is_no_head() -> None:
+    host = publisher()
+    put_and_publish(host, "standard-2")
+    put_and_publish(host, "standard-1", made_at=MADE_AT - 1)
+    assert Image.objects.get().head == Build.objects.get(name="standard-2")
+    assert Build.objects.get(name="standard-1").number == 2
+
+
 def test_a_host_without_the_right_changes_nothing() -> None:
     host = Agent()
     made = snapshot()

@@ -33,6 +33,7 @@ class FakeServer(ThreadingHTTPServer):
         self.jobs: dict[str, FakeJob] = {}
         self.workspaces: dict[str, FakeWorkspace] = {}
         self.files: dict[str, dict[str, Any]] = {}
+        self.images: list[dict[str, Any]] = []
         self.incoming = threading.Event()  # an upload has begun
         self.keys: dict[str, str] = {}
         self.requests: Counter[str] = Counter()
@@ -113,6 +114,7 @@ class Handler(BaseHTTPRequestHandler):
         ("POST", r"/mags-workspaces/([^/]+)/restore", "restore"),
         ("POST", r"/mags-workspaces/([^/]+)/fork", "fork"),
         ("GET", r"/mags-workspaces/([^/]+)/diff", "diff"),
+        ("GET", r"/mags-images", "list_images"),
         ("POST", r"/mags-files", "upload"),
         ("GET", r"/mags-files", "list_files"),
         ("GET", r"/mags-files/([^/]+)", "file"),
@@ -179,6 +181,9 @@ class Handler(BaseHTTPRequestHandler):
             self.fail(404, "workspace_not_found", "There is no such workspace.", "Check the name.")
             return
         self.fail(404, "not_found", "There is no such thing here.", "Check the name or id.")
+
+    def list_images(self) -> None:
+        self.answer({"images": self.server.images, "total": len(self.server.images)})
 
     def find(self, kind: str, ref: str) -> Any:
         if kind == "mags-workspaces":

@@ -153,6 +153,22 @@ class WorkspaceList(TypedDict):
     page_size: int
 
 
+class Image(TypedDict):
+    """A root file system. Values are None while no build of it is published."""
+
+    name: str
+    build: str | None
+    builds: int
+    size_bytes: int | None
+    stored_bytes: int | None
+    created_at: str | None
+
+
+class ImageList(TypedDict):
+    images: list[Image]
+    total: int
+
+
 class Version(TypedDict):
     """A saved state of a workspace, which nothing changes any more.
 
@@ -178,6 +194,12 @@ class VersionList(TypedDict):
     page_size: int
 
 
+class DiffTotals(TypedDict):
+    added: int
+    changed: int
+    removed: int
+
+
 # With a key that is a keyword, hence in this form.
 Diff = TypedDict(
     "Diff",
@@ -187,6 +209,7 @@ Diff = TypedDict(
         "added": list[str],
         "changed": list[str],
         "removed": list[str],
+        "totals": DiffTotals,  # of all, also where the lists are cut
         "truncated": bool,
     },
 )
@@ -194,12 +217,6 @@ Diff = TypedDict(
 
 class Receipt(TypedDict):
     """A version that is stored for good."""
-class DiffTotals(TypedDict):
-    added: int
-    changed: int
-    removed: int
-
-
 
     workspace_id: str
     version: int
@@ -209,7 +226,6 @@ class DiffTotals(TypedDict):
 
 
 class File(TypedDict):
-        "totals": DiffTotals,  # of all, also where the lists are cut
     """An upload. It is gone after `expires_at`."""
 
     file_id: str

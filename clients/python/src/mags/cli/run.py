@@ -60,6 +60,7 @@ class RunCommand(click.Command):
     multiple=True,
     help="Set a variable; K alone copies yours.",
 )
+@click.option("--image", "--rootfs", metavar="NAME", help="Run on this image; `mags image list` lists them.")
 @click.option("--memory", type=options.megabytes, metavar="SIZE", help="Memory limit: 512m, 2g.")
 @click.option("--cpus", type=click.IntRange(min=1), metavar="N", help="Number of CPUs.")
 @click.option("--disk", type=options.gigabytes, metavar="GB", help="Disk limit in GB.")
@@ -109,6 +110,7 @@ def run(ctx: click.Context, /, *, script: tuple[str, ...], **given: Any) -> int:
     submission = {
         **_kept(**given),
         "environment": dict(given["environment"]) or None,
+        "rootfs_type": given["image"],
         "memory_mb": given["memory"],
         "vcpus": given["cpus"],
         "disk_gb": given["disk"],
