@@ -25,6 +25,7 @@ class Librarian:
         self.may_publish = False
 
     async def run(self) -> None:
+        await self._library.open()
         publishing = asyncio.create_task(self._publish())
         try:
             await self._fetch_for_ever()
@@ -46,7 +47,7 @@ class Librarian:
                 self._library.changed.set()
 
     async def _publish(self) -> None:
-        """Once, when the start of everything is over: what this host has built and the registry has not."""
+        """Once, when the start of everything is over: what this host has made and the registry has not."""
         if not self._config.image_publish_s:
             return
         await asyncio.sleep(self._config.image_publish_s)

@@ -43,6 +43,12 @@ class Library:
         self._fetches: dict[tuple[str, str], asyncio.Task[None]] = {}
         self.changed = asyncio.Event()  # what the registry says
 
+    async def open(self) -> None:
+        """Remove what an agent that was killed had received."""
+        for tenant, workspace in await blocking(self._volumes.volumes):
+            if tenant == TENANT:
+                await blocking(self._volumes.volume(tenant, workspace).delete)
+
     def learn(self, heads: Iterable[Build]) -> None:
         """What the control plane says that new sandboxes stand on."""
         self._heads = {head.image: head for head in heads}
@@ -153,10 +159,12 @@ class Library:
     async def _fetch(self, wanted: Build, *, is_present: bool) -> None:
         """One at a time of each build; who is cancelled does not end it for the others."""
         key = (wanted.image, wanted.build)
-        task = self._fetches.get(key)
-        if task is None:
-            task = self._fetches[key] = asyncio.create_task(self._receive(wanted, is_present=is_present))
-            task.add_done_callback(lambda _: self._fetches.pop(key, None))
+        while (task := self._fetches.get(key)) is not None:  # somebody else's, who may want it beside only
+            await asyncio.shield(task)
+            if not is_present or await self._build_here(wanted.image) == wanted.build:
+                return
+        task = self._fetches[key] = asyncio.create_task(self._receive(wanted, is_present=is_present))
+        task.add_done_callback(lambda _: self._fetches.pop(key, None))
         await asyncio.shield(task)
 
     async def _receive(self, wanted: Build, *, is_present: bool) -> None:

@@ -83,7 +83,10 @@ def test_workspace_stays_on_its_build_while_the_head_moves_on(fleet: Fleet, root
         f"{SAY}; echo mine > /kept", workspace_id=workspace, persistent=True, rootfs_type=name
     )
     fleet.end(begun["id"])
+    unsaved = unique("unsaved")
+    assert fleet.run(SAY, workspace_id=unsaved, rootfs_type=name)[1] == ["first"]
     second = publish(fleet, name, roots[1])
+    assert fleet.run(SAY, workspace_id=unsaved)[1] == ["first"]  # its files are here, and stand on that
     until(lambda: build_on(fleet, "c", name) == second, "c has the newest build")
     fleet.only("c")
     assert fleet.run(SAY, rootfs_type=name)[1] == ["second"]
