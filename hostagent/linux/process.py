@@ -13,6 +13,7 @@ from hostagent.linux.syscall import check, libc
 PR_SET_SECUREBITS = 28
 SECBIT_NO_SETUID_FIXUP = 1 << 2
 PF_EXITING = 0x4
+ID_MASK = (1 << 32) - 1
 
 
 @contextlib.contextmanager
@@ -74,5 +75,5 @@ def set_fs_ids(uid: int, gid: int) -> None:
     """The ids of file accesses. The calls never fail and answer the old id: a second one tells the new."""
     for call, value in ((libc.setfsgid, gid), (libc.setfsuid, uid)):
         call(value)
-        if call(-1) != value:
+        if call(-1) & ID_MASK != value:  # ids are unsigned, what libc answers is not
             raise PermissionError(f"setfsuid/setfsgid({value}) had no effect")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hostagent.drivers import owner
 from hostagent.drivers.oci import OciDriver
 from hostagent.drivers.statefs import close_state, open_state
 from hostagent.errors import ConfigError, DriverError
-from hostagent.linux import btrfs, cgroup, files, notify
+from hostagent.linux import btrfs, cgroup, files, notify, process
 from tests.privileged.leaks import leaks, no_leaks
 from tests.privileged.sandbox import Sandboxes, make_spec
 
@@ -55,6 +56,22 @@ async def test_another_agent_of_the_same_name_touches_nothing(
     assert list(tmp_path.iterdir()) == []
     assert [found.sandbox_id for found in await sandboxes.driver.find()] == [spec.sandbox_id]
     await sandboxes.driver.destroy(spec.sandbox_id)
+
+
+@pytest.mark.parametrize("first", [1 << 20, 1 << 31, (1 << 32) - 65_536])
+def test_files_are_made_under_any_id(tmp_path: Path, first: int) -> None:
+    tmp_path.chmod(0o777)
+    directory = os.open(tmp_path, os.O_PATH)
+
+    def make() -> None:  # in a thread: these ids are a thread's
+        process.set_fs_ids(first, first)
+        os.close(os.open("file", os.O_CREAT, dir_fd=directory))
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(make).result()
+    os.close(directory)
+    status = (tmp_path / "file").stat()
+    assert (status.st_uid, status.st_gid) == (first, first)
 
 
 def test_a_name_is_free_again_when_its_owners_files_are_gone(tmp_path: Path) -> None:
