@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from deploy.agents import Agent
@@ -16,6 +18,7 @@ from deploy.stack import Stack
 from deploy.supervise import end_leftovers, leftovers
 from deploy.up import remove_s3_sockets
 
+REMAINS_LIMIT_S = 15.0
 CACHE = "cache"  # below var/: what `hostagent image build` keeps
 
 
@@ -31,10 +34,14 @@ def down(layout: Layout) -> None:
         for agent in stack.agents:
             undo(stack, agent)
     remove_s3_sockets(layout)
-    refuse_remains(remaining(stack))
+    refuse_remains(lambda: remaining(stack))
 
 
-def refuse_remains(remains: list[str]) -> None:
+def refuse_remains(find: Callable[[], list[str]]) -> None:
+    """What the mount namespace of somebody else's new process holds, goes in a moment."""
+    deadline = time.monotonic() + REMAINS_LIMIT_S
+    while (remains := find()) and time.monotonic() < deadline:
+        time.sleep(0.1)
     if remains:
         raise SetupError(
             "this is still there:\n    " + "\n    ".join(remains), "run `make down` again, or tell us"

@@ -39,7 +39,7 @@ def remove(layout: Layout, name: str, *, is_forced: bool = False) -> None:
         stack.supervisor.stop([agent.process])
     with step("removing its sandboxes, mounts and networks"):
         down.undo(stack, agent)
-        down.refuse_remains(down.remaining_of(agent))
+        down.refuse_remains(lambda: down.remaining_of(agent))
     shutil.rmtree(layout.hosts / name)
     agent.started_with.unlink(missing_ok=True)
     up.write_configs(Stack.load(layout))
