@@ -21,6 +21,7 @@ from hostagent.drivers.ends import Watched
 from hostagent.drivers.host import SHIM, Host
 from hostagent.drivers.runbundle import RunBundle
 from hostagent.drivers.rungroup import RunGroup
+from hostagent.drivers.runoutput import RunOutputs
 from hostagent.drivers.stopwatch import Stopwatch
 from hostagent.errors import DriverError
 from hostagent.linux import cgroup, notify, process
@@ -35,6 +36,7 @@ class OciRuns:
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self._outputs = RunOutputs(host)
 
     def adopt(self) -> None:
         """An earlier agent may have died before it limited the conmon of a run that it had started."""
@@ -138,6 +140,7 @@ class OciRuns:
                 raise DriverError(f"the shim of {run.name} is gone: it cannot start any more")
             run.mark_started()
         shim.knock(run.gate)
+        self._outputs.hold(run.key, self._group(run).shim)  # at once: the script may be over in some ms
 
     async def _started_pid(self, run: RunBundle) -> int:
         try:
@@ -161,8 +164,14 @@ class OciRuns:
         return self._run(key).spool
 
     async def wait(self, key: str) -> Exit:
-        run = self._run(key)
-        code = await ends.wait(self._host, self._watched(run))
+        run, group = self._run(key), self._group(self._run(key))
+        try:
+            await self._host.slow(self._outputs.hold, key, group.shim)
+            code = await ends.wait(self._host, self._watched(run))
+            if await self._host.slow(cgroup.pids, self._host.groups, group.name):
+                await self._outputs.drain(key, run.sandbox.sandbox_id)
+        finally:
+            self._outputs.let_go(key)
         return await self._host.slow(self._end, run, code)
 
     def _end(self, run: RunBundle, code: int) -> Exit:
@@ -197,6 +206,7 @@ class OciRuns:
         await asyncio.shield(asyncio.create_task(self._destroy(run)))
 
     async def _destroy(self, run: RunBundle) -> None:
+        self._outputs.let_go(run.key)
         if not run.exit_file.exists():
             await self.kill(run.key)
         async with self._host.lock(run.sandbox.sandbox_id):

@@ -202,6 +202,18 @@ async def _sleepers(held: Held) -> int:
     return int((await held.run("pgrep -c sleep || true")).output.stdout)
 
 
+async def test_background_child_may_go_on_printing(held: Held) -> None:
+    """More than a pipe holds, after conmon is gone."""
+    late = "(until [ -e /root/go ]; do sleep 0.02; done; {0} && touch /root/late{1}) & echo hi; sleep 0.2"
+    writes = "head -c 200000 /dev/zero", "head -c 200000 /dev/zero >&2"
+    for number, write in enumerate(writes):
+        assert (await held.run(late.format(write, number))).output.stdout == b"hi\n"
+    look = (
+        "touch /root/go; until [ $(ls /root/late* 2> /dev/null | wc -l) = 2 ]; do sleep 0.02; done; echo all"
+    )
+    assert (await held.run(look, timeout_s=20)).output.stdout == b"all\n"
+
+
 async def test_background_child_outlives_its_run(held: Held) -> None:
     script = "sleep 999 & echo hi; exit 3"
     async with held.started(script) as key:
