@@ -14,6 +14,7 @@ from deploy import down as downing
 from deploy import hosts
 from deploy import layout as layouts
 from deploy import up as upping
+from deploy.agents import agents_of
 from deploy.errors import SetupError
 from deploy.layout import ROOT, Layout
 from deploy.processes import PYTHON, drop_rights, environment_for_command, server_environment
@@ -78,6 +79,14 @@ def manage(layout: Layout, arguments: list[str]) -> None:
     os.execvpe(command[0], command, environment)  # noqa: S606 - argument list
 
 
+def hostagent(layout: Layout, arguments: list[str]) -> None:
+    """hostagent with the settings of this machine's own agent. Files are named from where the caller is."""
+    own = agents_of(layout)[0]
+    cache = {"MAGS_AGENT_IMAGE_CACHE_DIR": str(ROOT / "var/cache/images")}
+    environment = {**cache, **environment_for_command(layout, own.environment), "PYTHONPATH": str(ROOT)}
+    os.execvpe(PYTHON, [PYTHON, "-m", "hostagent", *arguments], environment)  # noqa: S606 - argument list
+
+
 def host(layout: Layout, arguments: list[str]) -> None:
     """Add a further host on this machine, or remove it."""
     parser = argparse.ArgumentParser(prog="python3 -m deploy host")
@@ -110,14 +119,16 @@ def _pair(text: str) -> tuple[str, str]:
 COMMANDS: dict[str, Callable[[Layout], None]] = {
     "up": up, "down": down, "clean": clean, "restart": restart, "status": status, "logs": logs,
 }  # fmt: skip
-WITH_ARGUMENTS: dict[str, Callable[[Layout, list[str]], None]] = {"manage": manage, "host": host}
+WITH_ARGUMENTS: dict[str, Callable[[Layout, list[str]], None]] = {
+    "manage": manage, "host": host, "hostagent": hostagent,
+}  # fmt: skip
 CHANGES = {"up", "down", "clean", "restart", "host"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python3 -m deploy")
     parser.add_argument("command", choices=sorted([*COMMANDS, *WITH_ARGUMENTS]))
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of `host` and of manage.py")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of `host`, hostagent and manage.py")
     options = parser.parse_args()
     name = options.command
     try:
