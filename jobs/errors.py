@@ -74,6 +74,12 @@ class NothingToSave(Conflict):
     default_remediation = "Submit with `workspace_id`; add `persistent` to keep its sandbox."
 
 
+class SyncLost(Conflict):
+    code = "sync_lost"
+    default_message = "The sandbox ended before it had saved what was asked for."
+    default_remediation = "What was saved before is there: list the workspace's versions, and run again."
+
+
 class NotSavedInTime(Unavailable):
     code = "not_saved_yet"
     default_message = "The workspace is not saved yet; the host goes on trying."

@@ -14,11 +14,11 @@ from accounts.models import User
 from core.prepared import Param, Prepared, part_of
 from hosts.models import Host
 from hosts.selectors import hosts_taking_work
-from jobs.errors import JobNotFound, NothingToSave
+from jobs.errors import JobNotFound, NothingToSave, SyncLost
 from jobs.models import Job, JobEvent, Lease
 from jobs.states import JobStatus, SandboxState
 from sandboxes.models import Sandbox
-from sandboxes.states import SandboxPhase
+from sandboxes.states import SandboxEnd, SandboxPhase
 from workspaces.models import Version
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -79,12 +79,16 @@ def active_jobs(workspaces: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
     return {workspace: str(job) for workspace, job in rows}  # of several, the newest comes last
 
 
-def receipt_of(job: Job, wish: int) -> Version | None:
-    """The newest durable version of the job's workspace, once `wish` is answered or nothing will answer
-    it; None until then. Raises NothingToSave where nothing was ever saved."""
-    live = Sandbox.objects.filter(pk=job.in_sandbox_id, sync_done__lt=wish)
-    if live.exclude(state=SandboxPhase.ENDED).exists():
-        return None
+def receipt_of(job: Job, sandbox_id: str | None, wish: int) -> Version | None:
+    """The newest durable version of the job's workspace, once its sandbox has answered `wish` (0: none was
+    left that could); None until then. Raises SyncLost where the sandbox will not answer and may have taken
+    unsaved files with it, NothingToSave where nothing was ever saved."""
+    asked = Sandbox.objects.filter(pk=sandbox_id, sync_done__lt=wish).first()
+    if asked is not None:
+        if asked.state != SandboxPhase.ENDED:
+            return None
+        if asked.reason == SandboxEnd.LOST or not asked.is_synced:
+            raise SyncLost
     durable = Version.objects.filter(Q(workspace_id=job.workspace_id), durable_at__isnull=False)
     version = durable.order_by("-number").first()
     if version is None:

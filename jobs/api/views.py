@@ -124,6 +124,7 @@ class JobSyncView(_JobWaitingView):
         """Save the job's workspace as it is now, without stopping it. The answer comes when the version is
         durable: it is a receipt for it."""
         found = self.watch(actor_of(request), job, settings.WAIT_LIMIT_S)
+        self._sandbox_id = found.in_sandbox_id  # another attempt may have another one
         self._wish = job_sync(found)
         return self._answer(found)
 
@@ -131,7 +132,7 @@ class JobSyncView(_JobWaitingView):
         return self._answer(self.read())
 
     def _answer(self, job: Job) -> Response | None:
-        version = selectors.receipt_of(job, self._wish)
+        version = selectors.receipt_of(job, self._sandbox_id, self._wish)
         if version is not None:
             return Response(receipt_object(job, version))
         if self.is_over:

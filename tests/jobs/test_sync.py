@@ -11,7 +11,9 @@ from django.db import connection
 
 from accounts.models import User
 from accounts.services import token_create
+from jobs.errors import SyncLost
 from jobs.models import Job, JobEvent
+from jobs.selectors import receipt_of
 from jobs.services import job_stop, job_sync
 from tests.jobs import factories, held
 from tests.jobs.factories import API, Agent, client_of, kinds
@@ -142,6 +144,28 @@ def test_a_sandbox_that_ended_unsaved_has_no_receipt() -> None:
     job_stop(job)
     held.end(agent, box(job), "stopped")
     assert sync(owner, job.pk)[1]["code"] == "nothing_to_save"
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_synced", "is_lost"),
+    [("stopped", True, False), ("lost", True, True), ("stopped", False, True)],
+)
+def test_an_older_version_is_no_receipt_for_what_was_lost(
+    bucket: str, reason: str, *, is_synced: bool, is_lost: bool
+) -> None:
+    agent, owner = Agent(), factories.user()
+    job = held.idle(agent, owner, is_synced=is_synced)
+    save(agent, owner, job)
+    sandbox, wish = box(job), job_sync(job)
+    assert receipt_of(job, sandbox.pk, wish) is None
+    held.end(agent, sandbox, reason)
+    if is_lost:
+        with pytest.raises(SyncLost):
+            receipt_of(job, sandbox.pk, wish)
+    else:  # its last version was made after everything
+        found = receipt_of(job, sandbox.pk, wish)
+        assert found is not None
+        assert found.number == 1
 
 
 @pytest.mark.parametrize("spec", [{}, {"is_persistent": True}])
