@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import subprocess
@@ -37,7 +38,16 @@ def check_tools(config: Config, *, is_before_install: bool) -> Iterator[Finding]
             yield Finding(program, Status.LATER, f"package {package}")
         else:
             yield missing(program, "not installed", f"apt-get install {package}")
+    yield from _runtime_limits(config)
     yield _ca_bundle(config, is_before_install=is_before_install)
+
+
+def _runtime_limits(config: Config) -> Iterator[Finding]:
+    """By what it calls itself, whatever the file's name. One that does not run is told of above."""
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        if _says(config.runtime, "--version").startswith("runc "):
+            what = "none with runc: its exec cannot join a held sandbox's network (seen with 1.1.5)"
+            yield Finding("workspaces", Status.NOTE, what, "apt-get install crun; MAGS_AGENT_RUNTIME=crun")
 
 
 def _ca_bundle(config: Config, *, is_before_install: bool) -> Finding:
@@ -54,15 +64,19 @@ def _ca_bundle(config: Config, *, is_before_install: bool) -> Finding:
 
 def _version(program: str, option: str) -> str:
     try:
-        done = subprocess.run(
-            [program, option],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=TIMEOUT_S,
-            check=False,
-        )
+        found = re.search(r"\bv?(\d[\w.+~-]*)", _says(program, option))
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"does not run: {error}"
-    found = re.search(r"\bv?(\d[\w.+~-]*)", done.stdout or done.stderr)
     return found[1] if found else "of unknown version"
+
+
+def _says(program: str, option: str) -> str:
+    done = subprocess.run(
+        [program, option],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    return done.stdout or done.stderr

@@ -13,6 +13,7 @@ import pytest
 
 from hostagent.config import Config
 from hostagent.doctor import Status, examine
+from hostagent.doctor.tools import check_tools
 from hostagent.linux import iproute
 from tests.privileged.internet import MACHINE4, RESOLVER4, Machine
 
@@ -85,6 +86,15 @@ def test_missing_program_names_its_package(tmp_path: Path) -> None:
     code, findings = doctor("--before-install", PATH=str(tmp_path))
     assert code == 0
     assert named(findings, "conmon")["status"] == "later"
+
+
+def test_runtime_without_workspaces_is_noted(tmp_path: Path) -> None:
+    for says, names in (("runc version 1.1.5", ["workspaces"]), ("crun version 1.8.1", [])):
+        runtime = tmp_path / "runtime"
+        runtime.write_text(f"#!/bin/sh\necho {says}\n")
+        runtime.chmod(0o755)
+        found = check_tools(Config(runtime=str(runtime)), is_before_install=False)
+        assert [finding.name for finding in found if finding.status is Status.NOTE] == names
 
 
 def test_taken_port_is_missing() -> None:
