@@ -2,7 +2,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path
 from django.views.generic import RedirectView
 
-from dashboard import views, workspace_views
+from dashboard import diff_views, views, workspace_views
 from dashboard.login import SignInView
 
 app_name = "dashboard"
@@ -17,5 +17,6 @@ urlpatterns = [
     path("jobs/<str:reference>/again/", views.again, name="again"),
     path("workspaces/", workspace_views.workspaces, name="workspaces"),
     path("workspaces/<str:name>/", workspace_views.workspace, name="workspace"),
+    path("workspaces/<str:name>/diff/", diff_views.diff, name="diff"),
     path("tokens/", views.tokens, name="tokens"),
 ]

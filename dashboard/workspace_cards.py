@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import zip_longest
 
 from django.conf import settings
 from django.urls import reverse
@@ -61,6 +62,7 @@ class VersionRow:
     stored: str
     is_head: bool
     is_damaged: bool
+    has_changes: bool  # there is one before it, and both can be read
 
     @property
     def dialog_id(self) -> str:
@@ -106,8 +108,11 @@ def _sentence(workspace: Workspace) -> str:
     return f"It lies on its host only and goes {minutes} minutes after its last use. Run with -p to keep it."
 
 
-def version_rows(versions: Iterable[Version], head_id: int | None, broken: set[int]) -> list[VersionRow]:
-    """`broken` are those that cannot be restored."""
+def version_rows(
+    versions: Iterable[Version], head_id: int | None, broken: set[int], *, has_older: bool = False
+) -> list[VersionRow]:
+    """Newest first. `broken` are those that cannot be restored; `has_older`: there are more than these."""
+    listed = list(versions)
     return [
         VersionRow(
             number=version.number,
@@ -118,6 +123,7 @@ def version_rows(versions: Iterable[Version], head_id: int | None, broken: set[i
             stored=size_text(version.stored_bytes) if version.stored_bytes else "Shared",
             is_head=version.pk == head_id,
             is_damaged=version.pk in broken,
+            has_changes=version.pk not in broken and (has_older if older is None else older.pk not in broken),
         )
-        for version in versions
+        for version, older in zip_longest(listed, listed[1:])
     ]

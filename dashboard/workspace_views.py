@@ -79,7 +79,7 @@ def _shown(
     broken = versions_broken(found.owner_id)
     context = {
         "card": workspace_card(found, active_jobs([found.pk]).get(found.pk, "")),
-        "versions": version_rows(shown, found.head_id, broken),
+        "versions": version_rows(shown, found.head_id, broken, has_older=shown.has_next()),
         "page": shown,
         "newer_href": address(request, page=shown.number - 1),
         "older_href": address(request, page=shown.number + 1),
