@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import Callable
 from typing import cast
@@ -137,6 +138,11 @@ class End(asyncio.Protocol):
         else:
             reset(self._transport)
 
+    def check(self) -> None:
+        """Raises where the pair was cut before this end had a connection."""
+        if self._pair.is_cut:
+            raise ConnectionAbortedError(errno.ECONNABORTED, "the pair was cut")
+
     def cut(self) -> None:
         if self._transport is not None and not self.is_lost:
             reset(self._transport)
@@ -146,6 +152,7 @@ async def attach(sock: socket.socket, end: End) -> None:
     """Let `end` own a connected socket, also where it cannot be made a transport any more."""
     loop = asyncio.get_running_loop()
     try:
+        end.check()
         watch(sock)
         if sock.family == socket.AF_UNIX:
             await loop.create_unix_connection(lambda: end, sock=sock)

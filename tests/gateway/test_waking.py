@@ -28,8 +28,8 @@ async def test_five_hundred_at_once_wake_once_and_all_are_answered(
     assert (control.lookups, control.wakes) == (["app"], ["app"])
 
 
-async def test_five_hundred_at_once_look_up_once(control: ControlPlaneServer, site: Visited) -> None:
-    await asyncio.gather(*(site.text() for _ in range(500)))
+async def test_many_at_once_look_up_once(control: ControlPlaneServer, site: Visited) -> None:
+    await asyncio.gather(*(site.text() for _ in range(100)))
     assert control.lookups == ["app"]
 
 
