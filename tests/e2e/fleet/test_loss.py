@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,7 @@ class Held:
         fields = {"workspace_id": self.name, "persistent": True}
         job, _ = self.fleet.run("echo again >> /root/saved", **fields)
         self.receipts = [self.fleet.sync(self.name)]
-        self.fleet.run(GOES_ON, **fields)
+        self.last_job, _ = self.fleet.run(GOES_ON, **fields)
         (self.record,) = self.records(self.fleet.state(self.host))
         assert (job["host"], job["vm_id"]) == (self.host, self.record["wish"]["sandbox_id"])
 
@@ -55,7 +57,21 @@ class Held:
         return layout.instance if self.host == "a" else self.fleet.stack.agent(self.host).instance
 
 
-def test_a_lost_host_publishes_nothing_and_loses_nothing_that_was_synced(fleet: Fleet) -> None:
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as made:
+        yield made
+
+
+def ask_sync(fleet: Fleet, held: Held) -> tuple[int, str]:
+    with fleet.stack.client() as http:
+        answer = http.post(f"/mags-jobs/{held.last_job['id']}/sync")
+    return answer.status_code, answer.json().get("code", "")
+
+
+def test_a_lost_host_publishes_nothing_and_loses_nothing_that_was_synced(
+    fleet: Fleet, pool: ThreadPoolExecutor
+) -> None:
     killed, paused = Held(fleet, "a"), Held(fleet, "c")
     fleet.only("a")
     local = unique("local")
@@ -72,6 +88,7 @@ def test_a_lost_host_publishes_nothing_and_loses_nothing_that_was_synced(fleet: 
     try:
         assert killed.processes(), "the sandbox died with its agent"
         assert paused.processes()
+        syncs = [pool.submit(ask_sync, fleet, held) for held in (killed, paused)]
         jobs = [fleet.submit(LOOK, workspace_id=held.name, persistent=True) for held in (killed, paused)]
         waiting = fleet.submit("cat /root/file", workspace_id=local)
         for job_id, held in zip(jobs, (killed, paused), strict=True):
@@ -81,6 +98,8 @@ def test_a_lost_host_publishes_nothing_and_loses_nothing_that_was_synced(fleet: 
             held.receipts.append(fleet.sync(held.name))
         job = fleet.wait(waiting, lambda job: job["reason"] == "no_host")
         assert "never saved: its only copy is on the host a" in job["message"]
+        # They were asked to save what was lost: no older version, and none of another host's, is an answer.
+        assert [asked.result() for asked in syncs] == [(409, "sync_lost")] * 2
         stale_host_is_refused(fleet, paused, boot_epoch)
     finally:
         os.kill(pid, signal.SIGCONT)
