@@ -30,6 +30,7 @@ DATABASE_APPS = (
 # About shapes, bodies, Redis, S3 and settings: another database would show nothing.
 WITHOUT_DATABASE = (
     "core/test_errors.py",
+    "core/test_gone_clients.py",
     "core/test_parsers.py",
     "dashboard/test_templates.py",
     "core/test_settings.py",

@@ -22,7 +22,7 @@ from playwright.sync_api import Browser
 
 from tests.dashboard.browser import launched
 from tests.e2e.running import RunningStack, running_stack
-from tests.servers import PostgresServer, RedisServer, WebServer
+from tests.servers import PostgresServer, RedisServer, WebServer, database_url
 from tests.workspaces import seaweed
 from tests.workspaces.seaweed import BUCKET, ObjectStoreServer
 
@@ -106,13 +106,7 @@ def redis(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> RedisSe
 @pytest.fixture(scope="session")
 def web_server(django_db_setup: None, redis_server: RedisServer) -> Iterator[WebServer]:
     """The control plane under daphne. Tests that use it take `web`."""
-    name = settings.DATABASES["default"]["NAME"]
-    own = {
-        "MAGS_DATABASE_URL": f"postgres://postgres@127.0.0.1:{POSTGRES_PORT}/{name}"
-        if IS_POSTGRES
-        else f"sqlite:///{name}",
-        "MAGS_REDIS_URL": redis_server.url,
-    }
+    own = {"MAGS_DATABASE_URL": database_url(), "MAGS_REDIS_URL": redis_server.url}
     with WebServer(_free_port(), own) as server:
         yield server
 

@@ -14,9 +14,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from django.db import connection
+
 START_TIMEOUT_S = 30
 REPOSITORY = Path(__file__).resolve().parent.parent
 POSTGRES_BIN = Path("/usr/lib/postgresql/15/bin")
+
+
+def database_url() -> str:
+    """The database of the test run, for processes beside it."""
+    name = connection.settings_dict["NAME"]
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{name}"
+    host, port, user = (connection.settings_dict[key] for key in ("HOST", "PORT", "USER"))
+    return f"postgres://{user}@{host}:{port}/{name}"
 
 
 class _Server:
@@ -70,9 +81,12 @@ class _Server:
 class WebServer(_Server):
     """The control plane under daphne, on the database of the test run."""
 
-    def __init__(self, port: int, environment: dict[str, str]) -> None:
+    def __init__(
+        self, port: int, environment: dict[str, str], application: str = "mags_project.asgi:application"
+    ) -> None:
         super().__init__(port)
         self._environment = environment
+        self._application = application
 
     @property
     def url(self) -> str:
@@ -81,7 +95,7 @@ class WebServer(_Server):
     def command(self) -> list[str]:
         settings = [f"{name}={value}" for name, value in self._environment.items()]
         daphne = [sys.executable, "-m", "daphne", "-v", "1", "-b", "127.0.0.1", "-p", str(self.port)]
-        return ["env", *settings, *daphne, "--access-log", "/dev/null", "mags_project.asgi:application"]
+        return ["env", *settings, *daphne, "--access-log", "/dev/null", self._application]
 
     def log(self) -> str:
         return (self.directory / "log").read_text(errors="replace")

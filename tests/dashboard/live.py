@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from django.db import connection
 
 from jobs.models import Lease
 from tests import servers
@@ -24,7 +23,7 @@ class WebServer(servers._Server):
 
     def command(self) -> list[str]:
         settings = {
-            "MAGS_DATABASE_URL": _database_url(),
+            "MAGS_DATABASE_URL": servers.database_url(),
             "MAGS_PUBLIC_URL": self.url,
             "PYTHONPATH": str(Path.cwd()),
             **self._own,
@@ -32,14 +31,6 @@ class WebServer(servers._Server):
         variables = [f"{name}={value}" for name, value in settings.items()]
         daphne = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port)]
         return ["env", *variables, *daphne, "mags_project.asgi:application"]
-
-
-def _database_url() -> str:
-    name = connection.settings_dict["NAME"]
-    if connection.vendor == "sqlite":
-        return f"sqlite:///{name}"
-    host, port, user = (connection.settings_dict[key] for key in ("HOST", "PORT", "USER"))
-    return f"postgres://{user}@{host}:{port}/{name}"
 
 
 class HttpClient:
