@@ -29,7 +29,7 @@ from hostagent.saver import Saver
 from hostagent.savetrouble import Trouble, kind_of
 from hostagent.saving import Depot, HeldVolume, workspace_of
 from hostagent.uploads import Uploads
-from hostagent.volumes.errors import Damaged
+from hostagent.volumes.errors import Damaged, StorageUnavailable
 from hostagent.waiting import first, unless
 
 logger = structlog.get_logger(__name__)
@@ -39,6 +39,7 @@ AGENT_FAILED = "The host agent failed while it kept this sandbox."
 REBOOTED = "The host was restarted while the sandbox was up."
 GONE = "The sandbox died, or was removed on the host."
 OUT_OF_MEMORY = "The sandbox ran out of memory."
+STORE_AWAY = "The workspace could not be restored: the object store does not answer."
 GIVEN_AWAY = "The host lost the right to save this workspace."
 
 
@@ -171,6 +172,9 @@ class Keeper:
             self._holding.end("start_failed", outcome.start_failed_message(DriverError(str(error))))
         except (StaleSandbox, StaleBoot):
             raise
+        except StorageUnavailable as error:  # its words name addresses
+            self._log.warning("restore_failed", error=error.message)
+            self._holding.end("restore_failed", STORE_AWAY)
         except AgentError as error:
             self._holding.end(
                 "restore_failed", outcome.sentence("The workspace could not be restored", error)
