@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import shutil
 from collections.abc import Mapping
-from typing import Any
 
 from deploy import agents, down, up
 from deploy.agents import Agent
@@ -14,6 +13,7 @@ from deploy.errors import SetupError
 from deploy.layout import Layout
 from deploy.progress import step
 from deploy.stack import Stack
+from deploy.supervise import Supervisor
 from hostagent import control
 from hostagent.errors import AgentError
 
@@ -36,7 +36,7 @@ def remove(layout: Layout, name: str, *, is_forced: bool = False) -> None:
         with step("taking its key away"), _perhaps(is_forced):
             stack.manage(["host_revoke", agent.environment["MAGS_AGENT_HOST_NAME"]], "its key is still good")
     with step(f"stopping {agent.process}"):
-        stack.supervisor.stop([agent.process])
+        _stop(stack.supervisor, agent.process)
     with step("removing its sandboxes, mounts and networks"):
         down.undo(stack, agent)
         down.refuse_remains(lambda: down.remaining_of(agent))
@@ -52,19 +52,27 @@ def _perhaps(is_forced: bool) -> contextlib.AbstractContextManager[None]:
 
 
 def _require_up(layout: Layout) -> None:
-    if not Stack.load(layout).supervisor.is_up():
+    if not Supervisor(layout).is_up():
         raise SetupError("the stack is not running", "run `make up`")
+
+
+def _stop(supervisor: Supervisor, process: str) -> None:
+    if process in {state.name for state in supervisor.states()}:  # else its first start never came so far
+        supervisor.stop([process])
 
 
 def _require_empty(agent: Agent, name: str) -> None:
     """What was not saved goes with the host."""
-    answer: dict[str, Any] = {}
-    with contextlib.suppress(AgentError):  # it does not run: nobody can say
+    if not agent.is_enrolled:  # nothing was ever on it
+        return
+    hint = f"`python3 -m deploy host remove {name} --force` ends what it has, and loses what is not saved"
+    try:
         answer = asyncio.run(control.ask(agent.state, "drain"))
-    count = len(answer.get("leases", ())) + len(answer.get("sandboxes", ()))
+    except AgentError as error:
+        raise SetupError(f"{agent.process} does not answer: nobody knows what is on {name}", hint) from error
+    count = len(answer["leases"]) + len(answer["sandboxes"])
     if count:
         raise SetupError(
-            f"{count} scripts and sandboxes are on {name}, which takes no more now",
-            f"stop them, or wait; `python3 -m deploy host remove {name} --force` ends them and loses what is"
-            " not saved",
+            f"there is work on {name} (scripts and sandboxes: {count}); it takes no more now",
+            f"wait; or {hint}",
         )
