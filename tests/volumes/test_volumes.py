@@ -289,5 +289,6 @@ def test_memory_does_not_grow_with_the_volume(
     command = [sys.executable, "-m", "tests.volumes.measured", str(root), str(s3.port), str(workspace)]
     answer = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
     raw_bytes, memory_bytes = map(int, answer.split())
+    print(raw_bytes / MIB, "MiB took", memory_bytes / MIB, "MiB")
     assert raw_bytes > LARGE_BYTES
     assert memory_bytes < MEMORY_BYTES
