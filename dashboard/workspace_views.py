@@ -17,7 +17,7 @@ from dashboard import selectors
 from dashboard.pages import PAGE_SIZE, address, page, searched
 from dashboard.workspace_cards import version_rows, workspace_card
 from dashboard.workspace_forms import FORMS, WorkspaceForm
-from workspaces.hooks import active_jobs
+from workspaces.hooks import active_jobs, held_words
 from workspaces.models import Workspace
 from workspaces.selectors import last_good, version_list, versions_broken, workspace_get
 
@@ -83,6 +83,7 @@ def _shown(
         "page": shown,
         "newer_href": address(request, page=shown.number - 1),
         "older_href": address(request, page=shown.number + 1),
+        "unsaved": held_words(found) if found.holder else "",
         "damage": found.damage if found.damaged_at else "",
         "good": last_good(found, broken) if found.damaged_at else None,
         "forms": forms,

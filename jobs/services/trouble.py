@@ -27,7 +27,7 @@ UNSAVED = (
 )
 HELD = (
     "Its last changes are on one host only, which could not save them since {at:%Y-%m-%d %H:%M} UTC: {why}"
-    " They would be lost. That is tried until it works; an administrator can give them up with the host."
+    " That is tried until it works. A delete would lose them; only an administrator can, with the host."
 )
 WHY: dict[str, str] = {
     SaveFailure.UNREACHABLE: "the object store does not answer.",

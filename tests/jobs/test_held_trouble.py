@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
+from accounts.models import User
 from jobs.models import Job, JobEvent
 from jobs.services import sweep
 from sandboxes.models import Sandbox
@@ -126,6 +128,13 @@ class TestUnsaved:
             refused = client_of(owner).delete(f"{API}/mags-workspaces/w")
             assert (refused.status_code, refused.json()["code"]) == (409, "workspace_in_use")
             assert refused.json()["error"].startswith(f"The workspace w is already in use. {said}".strip())
+            page = self._page(owner)
+            assert ("Its last changes are on one host only" in page) == bool(kind)
+
+    def _page(self, owner: User) -> str:
+        browser = Client()
+        browser.force_login(owner)
+        return browser.get("/workspaces/w/").content.decode()
 
     def test_the_end_of_the_sandbox_ends_it(self) -> None:
         agent, owner = Agent(), factories.user()
