@@ -124,13 +124,14 @@ def _changes(host: Host, boot_epoch: int, after: int) -> dict[str, Any]:
 
 
 def _sandboxes(host: Host, after: int) -> dict[str, Any]:
+    """About held sandboxes, and what their workspaces are asked about."""
     live, ended = sandboxes_changed(host.pk, after)
     return {
         "sandboxes": [wish_object(sandbox) for sandbox in live],
         "drop_sandboxes": ended,
         "drop_volumes": gone_from(host.pk),
-    }
         "questions": [question_object(q) for q in questions_changed(host.pk, host.boot_epoch, after)],
+    }
 
 
 def assignment(lease: Lease) -> dict[str, Any]:
