@@ -275,3 +275,12 @@ def test_status_names_the_workspace_and_since_when_it_is_durable(mags: Command, 
     card = mags("status", "web").stdout.decode()
     assert "  workspace web (persistent) on golden\n" in card
     assert "  durable   2026-" in card
+    assert "unsaved" not in card
+
+
+def test_status_says_since_when_saving_fails(mags: Command, server: FakeServer) -> None:
+    mags("run", "-w", "web", "-p", "true")
+    server.next_job().more = {"unsaved_since": MADE_AT}
+    card = mags("status", "web").stdout.decode()
+    assert "  unsaved   since 2026-" in card
+    assert "saving fails, and is tried again" in card
