@@ -21,7 +21,7 @@ from tests.volumes.trees import describe, walk
 
 MIB = 1 << 20
 GIB = 1 << 30
-FILES = int(os.environ.get("VOLUMES_FILES", "5000"))  # 1,000,000 on a long run
+FILES = int(os.environ.get("VOLUMES_FILES", "2000"))  # 1,000,000 on a long run
 FILES_IN_ONE = 1000
 LINKS = int(os.environ.get("VOLUMES_LINKS", "2000"))  # 65,000 are the most that btrfs takes
 RACED_SAVES = int(os.environ.get("VOLUMES_RACED", "12"))
