@@ -46,7 +46,10 @@ class SshPorts(Struct, frozen=True):
     """All ports to listen on, in one revision of the list."""
 
     revision: Annotated[int, Meta(ge=0)]
-    ports: dict[str, Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,63}\Z")]]  # port -> label
+    ports: dict[
+        Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,4}\Z")],
+        Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,63}\Z")],  # label
+    ]
 
 
 class _Refusal(Struct, frozen=True):

@@ -49,7 +49,10 @@ class Trust:
 
     def holds(self, address: str) -> bool:
         """`address` of a connection's other end."""
-        found = ip_address(address.partition("%")[0])
+        try:
+            found = ip_address(address.partition("%")[0])
+        except ValueError:  # it is gone already, and nobody knows who it was
+            return False
         return any(found.version == network.version and found in network for network in self.networks)
 
 

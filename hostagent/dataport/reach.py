@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import socket
 from collections.abc import Callable
@@ -16,6 +15,17 @@ from hostagent.dataport.tenancy import Tenancy
 
 THREADS = 4
 LOOPBACK = ("127.0.0.1", "::1")
+# What says that nobody listens on one address; another one may do.
+NOBODY = frozenset(
+    {
+        errno.ECONNREFUSED,
+        errno.ECONNRESET,
+        errno.EADDRNOTAVAIL,
+        errno.EAFNOSUPPORT,
+        errno.ENETUNREACH,
+        errno.EHOSTUNREACH,
+    }
+)
 
 _T = TypeVar("_T")
 
@@ -48,8 +58,11 @@ class Reach:
         try:
             async with asyncio.timeout(self._connect_s):
                 for address in (*LOOPBACK, *own):
-                    with contextlib.suppress(OSError):  # the next one
+                    try:
                         return await self._connect(sandbox_id, address, port)
+                    except OSError as error:
+                        if error.errno not in NOBODY:
+                            raise
         except TimeoutError as error:
             message = f"the server on port {port} in this sandbox does not accept connections"
             raise Refused(504, "not_accepting", message) from error

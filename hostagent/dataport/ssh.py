@@ -6,6 +6,7 @@ and `ssh/authorized_keys`. They are read for every connection, so a revoked key 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -68,6 +69,7 @@ class SshServers:
         self._reach = reach
         self._tenancy: Tenancy = reach.tenancy
         self._launch: Launch | None = None
+        self._preparing = asyncio.Lock()  # a second launcher would end the first
 
     def close(self) -> None:
         if self._launch is not None:
@@ -88,15 +90,21 @@ class SshServers:
         return ours
 
     async def _start(self, sandbox_id: str, process: bytes, theirs: socket.socket) -> None:
-        if self._launch is None:
-            self._launch = await self._reach.slow(self._prepare)
+        launch = await self._launcher()
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         file = _memory_file(process)
         try:
-            await self._launch.spawn(self._argv(sandbox_id), [theirs.fileno(), theirs.fileno(), null, file])
+            await launch.spawn(self._argv(sandbox_id), [theirs.fileno(), theirs.fileno(), null, file])
         finally:
             os.close(null)
             os.close(file)
+
+    async def _launcher(self) -> Launch:
+        """Started with the first connection: a host may never see one."""
+        async with self._preparing:
+            if self._launch is None:
+                self._launch = await self._reach.slow(self._prepare)
+        return self._launch
 
     def _prepare(self) -> Launch:
         tenancy, run_dir = self._tenancy, Path("/run/mags") / self._config.instance

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
+import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import jwt
@@ -13,12 +17,14 @@ import pytest_asyncio
 
 from gateway.dial import Target, dial
 from gateway.errors import GatewayError, NothingListens, RefusedByHost
-from hostagent import control
+from hostagent import control, identity
 from hostagent.config import Config
 from hostagent.drivers.oci import OciDriver
 from hostagent.holdings import HeldPhase
+from hostagent.identity import Identity
 from hostagent.linux import cgroup
-from tests.dataport.signer import Signer
+from tests.dataport.signer import HOST_ID, Signer
+from tests.privileged.conftest import ROOT
 from tests.privileged.data_ports import Ported, data_port, write_record
 from tests.privileged.leaks import no_leaks
 from tests.privileged.sandbox import Held, Sandboxes, new_id
@@ -269,3 +275,43 @@ async def test_evidence_and_closing(ported: Ported, held: Held) -> None:
         assert await control.ask(directory, f"close {held.sandbox_id} tcp") == {"closed": 1}
         with pytest.raises(ConnectionResetError):
             await loop.sock_recv(sock, 100)
+
+
+async def test_process_that_was_killed_is_replaced(ported: Ported, held: Held, driver: OciDriver) -> None:
+    """As a supervisor would: by the port and the state that the next one finds."""
+    config = ported.config
+    identity.save(config.state_dir, Identity(HOST_ID, "-" * 16, ""))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    target = replace(ported.target(held.sandbox_id, 9001), data_port=port)
+    for _ in range(2):
+        process = await start_process(config, port)
+        sock, _ = await dial(target, 5, 10)
+        with sock:
+            process.kill()
+            await process.wait()
+            with contextlib.suppress(ConnectionResetError):
+                while await asyncio.get_running_loop().sock_recv(sock, 100):
+                    pass
+    process = await start_process(config, port)
+    assert await talk(target) == b"9001 hellobye"
+    process.terminate()
+    assert await process.wait() == 0
+    (config.state_dir / identity.IDENTITY).unlink()
+
+
+async def start_process(config: Config, port: int) -> asyncio.subprocess.Process:
+    agent = {
+        f"MAGS_AGENT_{name.upper()}": str(getattr(config, name))
+        for name in ("state_dir", "instance", "network4", "network6")
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "hostagent.dataport"),
+        cwd=ROOT,
+        env={**os.environ, **agent, "MAGS_DATA_PORT_PORT": str(port)},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    async with asyncio.timeout(20):
+        assert b"event=serving" in await process.stderr.readline()
+    return process

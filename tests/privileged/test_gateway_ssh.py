@@ -90,6 +90,7 @@ async def plane(ported: Ported, held: Held) -> AsyncIterator[ControlPlaneServer]
             LABEL,
             ported.port.port,
             None,
+            max_age_s=0,
             sandbox_id=held.sandbox_id,
             ticket=ported.signer.ticket(held.sandbox_id, "ssh"),
         )
@@ -255,9 +256,7 @@ async def test_files_of_the_host_are_not_reached_by_what_a_tenant_links(client: 
     assert (await client.run(client.ssh("stat -c '%a %U' /run/mags/ssh/host_key")))[1] == b"600 root\n"
 
 
-async def test_sleeper_wakes_and_disabled_says_why(
-    client: Client, held: Held, plane: ControlPlaneServer, config: Config
-) -> None:
+async def test_sandbox_without_keys_says_why(client: Client, held: Held, config: Config) -> None:
     keys = config.state_dir / "fs/sandboxes" / held.sandbox_id / "ssh"
     keys.rename(keys.with_name("away"))
     code, _, err = await client.run(client.ssh("-v", "true"))
@@ -265,6 +264,16 @@ async def test_sleeper_wakes_and_disabled_says_why(
     assert code == 255
     assert b"SSH is not enabled for this sandbox" in err
     assert (await client.run(client.ssh("echo back")))[1] == b"back\n"
+
+
+async def test_sleeper_is_woken(client: Client, plane: ControlPlaneServer) -> None:
+    plane.put_to_sleep(LABEL)
+    connecting = asyncio.create_task(client.run(client.ssh("echo awake")))
+    async with asyncio.timeout(10):
+        await plane.was_woken.wait()
+    plane.may_wake.set()
+    assert (await connecting)[1] == b"awake\n"
+    assert plane.wakes == [LABEL]
 
 
 async def test_port_that_is_not_listed_any_more(client: Client, plane: ControlPlaneServer) -> None:
