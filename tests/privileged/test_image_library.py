@@ -12,21 +12,30 @@ from uuid import uuid4
 import msgspec
 import pytest
 import pytest_asyncio
+import structlog
 
 from hostagent import library as libraries
 from hostagent.client import Client
+from hostagent.config import Config
 from hostagent.drivers import builds
+from hostagent.drivers.oci import OciDriver
 from hostagent.drivers.statefs import StateFs, close_state, open_state
 from hostagent.errors import DriverError, ImageMissing
+from hostagent.images import import_image
 from hostagent.images.store import publish
 from hostagent.imagewire import Build
 from hostagent.library import Library
 from hostagent.linux import btrfs
+from hostagent.sandbox import Sandbox
+from hostagent.uploads import Uploads
 from hostagent.volumes import manifest as manifests
 from hostagent.volumes.store import VolumeStore
+from hostagent.wire import Assignment
 from tests.agent.bucket import Bucket
 from tests.privileged.conftest import make_config
 from tests.privileged.registry import FakeRegistry
+from tests.privileged.roots import make_root, make_tarball
+from tests.privileged.sandbox import Output, new_id
 from tests.workspaces import seaweed
 
 
@@ -109,6 +118,38 @@ async def test_build_is_the_same_elsewhere(
     with pytest.raises(OSError, match="Read-only"):
         (b.images / "tiny/probe").touch()
     assert builds.made_at(b.images / "tiny") == pushed.made_at
+
+
+async def test_sandbox_waits_until_its_image_is_here(
+    hosts: tuple[StateFs, StateFs], client: Client, config: Config, driver: OciDriver, tmp_path: Path
+) -> None:
+    own = config.state_dir / "fs"
+    VolumeStore(own).open()
+    root = make_root(own / "images/standard", tmp_path / "root", "from afar")
+    tarball = make_tarball(root, tmp_path / "tar")
+    import_image(hosts[0].images, "afar", str(tarball), limit_bytes=1 << 30)
+    library = Library(own, client)
+    library.learn([await Library(hosts[0].root, client).push("afar")])
+    uploads = Uploads(tmp_path / "uploads", lambda: client.storage)
+    sandbox_id = new_id()
+    sandbox = Sandbox(driver, library, sandbox_id, uploads, structlog.get_logger())
+    wanted = {
+        "lease_id": 1, "lease_epoch": 1, "revision": 1, "wish": "run", "sandbox_id": sandbox_id,
+        "job_id": "1", "tenant": "u1",
+        "script": "read -r line < /marker; echo $line", "image": "afar", "vcpus": 1,
+        "memory_mb": 256, "disk_gb": 1, "assigned_at": 1,
+    }  # fmt: skip
+    try:
+        await sandbox.create(msgspec.convert(wanted, Assignment))
+        await sandbox.start()
+        assert (await sandbox.wait()).exit_code == 0
+        assert Output.read(sandbox.spool_path).text == "from afar\n"
+        other = msgspec.convert(wanted | {"image": "nowhere", "sandbox_id": new_id()}, Assignment)
+        with pytest.raises(ImageMissing, match="none is published"):
+            await sandbox.create(other)
+    finally:
+        await sandbox.destroy()
+        btrfs.subvolume_destroy(own / "images/afar")
 
 
 async def test_pinned_build_is_fetched_beside_and_the_head_takes_its_place(
