@@ -7,7 +7,6 @@ from django.http import HttpRequest
 
 from hosts.models import Host
 
-
 EDITABLE = ("is_draining", "revoked_at", "publishes_images")
 
 
