@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -100,6 +101,10 @@ async def test_sync_while_a_run_goes_on(agent: AgentProcess, plane: FakeControlP
     await end(plane, sandbox)
     first, last = workspace.versions
     assert (last["reason"], last["parent"], workspace.head) == ("stop", first["manifest"], last["manifest"])
+    # What has changed since the version before is known here: nothing is fetched for it.
+    asked = {"id": 1, "kind": "diff", "tenant": sandbox.wish["tenant"], "workspace": workspace.id}
+    await plane.ask(asked | {"old": first["manifest"], "new": last["manifest"]})
+    assert base64.b64decode((await plane.answer(1))["changed"]) == b"root/file"
     await forget_files(agent, plane, workspace)
     again = await plane.hold(workspace)
     assert await says(plane, again, "cat /root/file") == "one\ntwo\n"
