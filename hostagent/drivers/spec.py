@@ -157,8 +157,14 @@ def command(script: bytes, shell: str, path: str) -> list[str]:
 
 def shell(lower: Path) -> str:
     """What runs scripts without a #! line over this image."""
-    has_bash = any(os.path.lexists(lower / path) for path in ("bin/bash", "usr/bin/bash"))
+    has_bash = any(_has(lower, path) for path in ("bin/bash", "usr/bin/bash"))
     return "/bin/bash" if has_bash else "/bin/sh"
+
+
+def _has(lower: Path, path: str) -> bool:
+    """Whether the image has it there itself: a directory that is a link would lead to this machine's own."""
+    directories = [lower / parent for parent in Path(path).parents]
+    return not any(map(os.path.islink, directories)) and os.path.lexists(lower / path)
 
 
 def environment(config: Config, variables: Mapping[str, str]) -> list[str]:

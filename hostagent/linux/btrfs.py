@@ -59,7 +59,6 @@ _LIMIT_MAX_REFERENCED = 1
 class SubvolumeInfo:
     id: int
     generation: int  # of the last transaction that changed its tree, making a snapshot of it included
-    is_read_only: bool
     uuid: UUID
     received_uuid: UUID | None  # of the subvolume that this one was received as a copy of
     ctransid: int  # of the last transaction that changed an inode
@@ -164,7 +163,6 @@ def subvolume_info(path: Path) -> SubvolumeInfo:
     return SubvolumeInfo(
         id=found[0],
         generation=found[4],
-        is_read_only=bool(found[5] & _SUBVOL_RDONLY),
         uuid=UUID(bytes=found[6]),
         received_uuid=received if received.int else None,
         ctransid=found[9],
