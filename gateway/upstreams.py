@@ -69,7 +69,7 @@ class Upstream:
 
 
 def _session(connector: _Connector) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
+    session = aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
@@ -79,6 +79,10 @@ def _session(connector: _Connector) -> aiohttp.ClientSession:
         max_field_size=FIELD_LIMIT_BYTES,
         max_headers=HEADERS_LIMIT,
     )
+    # Else aiohttp sends DELETE and PUT again by itself, also on a connection that was not kept. What is asked
+    # twice is decided in `gateway.asking`.
+    session._retry_connection = False
+    return session
 
 
 class Upstreams:

@@ -149,14 +149,16 @@ async def test_unasked_headers_are_not_added(
     assert names <= {b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"connection"}
 
 
+@pytest.mark.parametrize(("method", "times"), [("POST", 1), ("PUT", 1), ("DELETE", 1), ("GET", 2)])
 async def test_server_that_closes_without_an_answer(
-    control: ControlPlaneServer, data_port: PlainDataPort, site: Visited
+    control: ControlPlaneServer, data_port: PlainDataPort, site: Visited, method: str, times: int
 ) -> None:
+    """What may have been heard is not said again, unless that can do no harm."""
     async with answering(b"") as (port, heads):
         control.run("rude", data_port.port, port)
-        async with site.ask("POST", "/", "rude") as answer:
+        async with site.ask(method, "/", "rude") as answer:
             assert (answer.status, (await answer.json())["code"]) == (502, "no_answer")
-        assert len(heads) == 1  # what may have been heard is not said again
+        assert len(heads) == times
 
 
 async def test_kept_connection_that_was_closed_is_replaced(

@@ -1,4 +1,4 @@
-"""Real OpenSSH clients to a real sandbox's own server, by way of the gateway and the data port."""
+"""Real clients, of SSH most of all, to a real sandbox by way of the gateway and the data port."""
 
 from __future__ import annotations
 
@@ -264,6 +264,22 @@ async def test_sandbox_without_keys_says_why(client: Client, held: Held, config:
     assert code == 255
     assert b"SSH is not enabled for this sandbox" in err
     assert (await client.run(client.ssh("echo back")))[1] == b"back\n"
+
+
+async def test_web_server_inside(plane: ControlPlaneServer, ported: Ported, held: Held) -> None:
+    """All of it at once: the gateway, the data port, and a server as anybody starts one."""
+    ticket = ported.signer.ticket(held.sandbox_id, 9200)
+    plane.run("web", ported.port.port, 9200, sandbox_id=held.sandbox_id, ticket=ticket)
+    script = "cd $(mktemp -d); echo hello > file; echo up; exec python3 -m http.server -b 127.0.0.1 9200"
+    async with visited(plane) as site, held.started(script) as key:
+        await held.says(key, b"up")
+        async with asyncio.timeout(10):
+            while True:
+                async with site.ask("GET", "/file", "web") as answer:
+                    if answer.status == 200:
+                        assert await answer.text() == "hello\n"
+                        return
+                    assert (await answer.json())["code"] == "nothing_listens"
 
 
 async def test_sleeper_is_woken(client: Client, plane: ControlPlaneServer) -> None:
