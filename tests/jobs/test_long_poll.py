@@ -83,7 +83,7 @@ def test_a_poll_is_woken_by_another_process(remote: Remote) -> None:
 def test_a_poll_ends_with_nothing_after_its_time(remote: Remote) -> None:
     began = time.monotonic()
     after = remote.agent.revision
-    lists = ("assignments", "drop", "sandboxes", "drop_sandboxes", "drop_volumes")
+    lists = ("assignments", "drop", "sandboxes", "drop_sandboxes", "drop_volumes", "questions")
     assert remote.poll(after, 0.2) == {"revision": after} | {name: [] for name in lists}
     assert 0.2 <= time.monotonic() - began < WOKEN_S
 
