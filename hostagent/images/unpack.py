@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from hostagent.errors import AgentError
-from hostagent.linux import mount
+from hostagent.linux import apart, mount
 from hostagent.linux.launch import ENVIRONMENT
 
 _FLAGS = mount.MS_NODEV | mount.MS_NOSUID | mount.MS_NOEXEC
@@ -52,8 +52,7 @@ def feed(command: list[str], parts: Iterable[bytes], directory: Path) -> None:
 
 
 def _start(command: list[str], directory: Path) -> subprocess.Popen[bytes]:
-    mount.unshare(mount.CLONE_NEWNS)
-    mount.mount("none", Path("/"), "", mount.MS_REC | mount.MS_PRIVATE)
+    apart.enter(directory)
     mount.mount_setattr_below(Path("/"), mount.MOUNT_ATTR_RDONLY)
     mount.mount(str(directory), directory, "", mount.MS_BIND)
     mount.mount("none", directory, "", mount.MS_BIND | mount.MS_REMOUNT | _FLAGS)

@@ -17,12 +17,21 @@ from hostagent.linux import mount
 STATE_FS = "fs"  # the name of every agent's mount point (`hostagent.drivers.statefs`)
 
 
+def enter(directory: Path) -> None:
+    """Move the calling thread, which runs nothing else, to a mount namespace of its own for work in
+    `directory`."""
+    mount.unshare(mount.CLONE_NEWNS)
+    mount.mount("none", Path("/"), "", mount.MS_REC | mount.MS_PRIVATE)
+    let_go(but=directory)
+
+
 def let_go(*, but: Path | None = None) -> None:
-    """Detach every agent's sparse file system from this process's namespace, except one."""
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+    """Detach every agent's sparse file system from this thread's namespace, except the one of a path."""
+    for line in Path("/proc/thread-self/mountinfo").read_text().splitlines():
         left, _, right = line.partition(" - ")
         point, device = Path(left.split()[4]), right.split(" ", 2)[1]
-        if device.startswith("/dev/loop") and point.name == STATE_FS and point != but:
+        is_wanted = but is not None and but.is_relative_to(point)
+        if device.startswith("/dev/loop") and point.name == STATE_FS and not is_wanted:
             mount.umount2(point, mount.MNT_DETACH)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from hostagent.linux import mount
+from hostagent.linux import apart, mount
 from hostagent.linux.launch import ENVIRONMENT
 from hostagent.volumes import pipe
 from hostagent.volumes.errors import ReceiveFailed
@@ -68,8 +68,7 @@ class Receiver:
 
 
 def _start(directory: Path) -> subprocess.Popen[bytes]:
-    mount.unshare(mount.CLONE_NEWNS)
-    mount.mount("none", Path("/"), "", mount.MS_REC | mount.MS_PRIVATE)
+    apart.enter(directory)
     mount.mount(str(directory), directory, "", mount.MS_BIND)
     mount.mount("none", directory, "", mount.MS_BIND | mount.MS_REMOUNT | _FLAGS)
     return subprocess.Popen(

@@ -23,7 +23,7 @@ from hostagent.errors import AgentError
 from hostagent.images.mmdebstrap import SUFFIX, Watcher, _command, build, cached
 from hostagent.images.recipe import BUILD_FILE, RECIPES, Recipe
 from hostagent.images.store import installed_build
-from hostagent.linux import btrfs
+from hostagent.linux import apart, btrfs
 from tests.privileged.conftest import ROOT, make_config
 
 TINY = Recipe("tiny", ("iputils-ping",))
@@ -190,11 +190,24 @@ def test_killed_build_leaves_nothing_that_counts(tmp_path: Path) -> None:
 
 def test_build_holds_no_agents_file_system(empty_state: Path, tmp_path: Path) -> None:
     root = str(empty_state.parent)
-    apart = ["unshare", "--mount", sys.executable, "-m", "hostagent.linux.apart"]
+    program = ["unshare", "--mount", sys.executable, "-m", "hostagent.linux.apart"]
     shown = ["cat", "/proc/self/mountinfo"]
     assert root in subprocess.check_output(["unshare", "--mount", *shown], text=True)
-    assert root not in subprocess.check_output([*apart, *shown], text=True, cwd=ROOT)
+    assert root not in subprocess.check_output([*program, *shown], text=True, cwd=ROOT)
     assert "hostagent.linux.apart" in _command(TINY, "tiny", tmp_path)
+
+
+def test_work_in_a_namespace_holds_only_the_file_system_it_is_in(empty_state: Path, tmp_path: Path) -> None:
+    root = empty_state.parent
+
+    def seen_from(directory: Path) -> bool:
+        apart.enter(directory)
+        return f" {root} " in Path("/proc/thread-self/mountinfo").read_text()
+
+    with ThreadPoolExecutor(1) as inside, ThreadPoolExecutor(1) as elsewhere:
+        assert inside.submit(seen_from, empty_state).result()
+        assert not elsewhere.submit(seen_from, tmp_path).result()
+    assert root.is_mount()
 
 
 def _until_nobody_works_in(directory: Path) -> None:
