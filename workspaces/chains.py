@@ -25,14 +25,14 @@ _SOUND = f"""{_WALK}
 SELECT 1 FROM chain JOIN workspaces_version version ON version.id = chain.id
 WHERE version.damaged_at IS NOT NULL LIMIT 1
 """  # noqa: S608
-# What shares another version's objects (a fork, a restore) has no stored bytes of its own.
+# What shares another version's objects (a fork, a restore) has no stored bytes of its own, and is fetched
+# and received like any other: its stream's bytes stand for them.
+_BYTES = "CASE WHEN version.stored_bytes > 0 THEN version.stored_bytes ELSE version.raw_bytes END"
 _WEIGHT = f"""{_WALK}
 SELECT
     COUNT(version.parent_id),
-    COALESCE(SUM(CASE WHEN version.parent_id IS NULL THEN 0 ELSE version.stored_bytes END), 0),
-    COALESCE(SUM(CASE WHEN version.parent_id IS NOT NULL THEN 0
-                      WHEN version.stored_bytes > 0 THEN version.stored_bytes
-                      ELSE version.raw_bytes END), 0)
+    COALESCE(SUM(CASE WHEN version.parent_id IS NULL THEN 0 ELSE {_BYTES} END), 0),
+    COALESCE(SUM(CASE WHEN version.parent_id IS NULL THEN {_BYTES} ELSE 0 END), 0)
 FROM chain JOIN workspaces_version version ON version.id = chain.id
 """  # noqa: S608
 
@@ -42,8 +42,8 @@ class ChainWeight:
     """What it takes to restore a chain."""
 
     increments: int  # versions after the full one
-    increments_bytes: int  # that they added to the bucket
-    full_bytes: int  # of the full one
+    increments_bytes: int  # that they take in the bucket
+    full_bytes: int  # that the full one takes
 
 
 def chain(version_id: int) -> list[Version]:

@@ -128,6 +128,8 @@ def test_a_fork_has_the_weight_of_what_it_shares(owner: User, settings: Any, buc
     assert longer is not None
     assert chains.chain_weight(longer.pk).increments == chains.chain_weight(last.pk).increments == 4
     assert full_next(longer) == FullNext.NOW
+    ours, theirs = chains.chain_weight(longer.pk), chains.chain_weight(last.pk)
+    assert ours.increments_bytes == theirs.increments_bytes - last.stored_bytes + last.raw_bytes
 
 
 def test_a_mark_of_damage_is_seen_along_the_chain(owner: User, bucket: str) -> None:
