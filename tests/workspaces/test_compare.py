@@ -287,6 +287,17 @@ def test_a_host_owes_only_so_much(
     assert ask(client, "?to=3").status_code == 200
 
 
+def test_another_host_instead_of_one_that_owes_enough(
+    client: Client, agent: Agent, versions: list[Version], impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "HOST_LIMIT", 1)
+    Workspace.objects.update(host=agent.host)
+    idle = Agent()
+    for query in ("?to=2", "?to=3"):
+        assert_error(ask(client, query), 503, "diff_pending")
+    assert [len(host.poll_all()["questions"]) for host in (agent, idle)] == [1, 1]
+
+
 def test_a_question_lets_its_host_read_and_nothing_else(
     client: Client, agent: Agent, versions: list[Version], impatient: None
 ) -> None:

@@ -210,7 +210,7 @@ def _write(comparison: Comparison, **changes: object) -> bool:
 
 def _host_for(comparison: Comparison) -> Host | None:
     """One that lives and does not owe too much already: the one with the workspace's newest data first, which
-    needs to fetch the least; last the one that had this question and kept silent."""
+    needs to fetch the least; last the one that had this question and kept silent. Raises NoHostToCompare."""
     workspace = comparison.old.workspace
     under_way = _under_way().filter(old__workspace__owner_id=workspace.owner_id)
     silent = comparison.host_id if _is_at_work(comparison) else None
@@ -222,11 +222,12 @@ def _host_for(comparison: Comparison) -> Host | None:
     )
     owed = Count("comparisons", filter=Q(comparisons__in=_under_way()))
     hosts = Host.objects.filter(is_online=True, revoked_at__isnull=True).annotate(rank=rank, owed=owed)
-    found = hosts.order_by("rank", "is_draining", "owed", "used_sandboxes", "name").first()
-    if found is None:
+    found = list(hosts.order_by("rank", "is_draining", "owed", "used_sandboxes", "name"))
+    if not found:
         raise NoHostToCompare
-    is_busy = found.owed >= HOST_LIMIT or under_way.count() >= OWNER_LIMIT
-    return None if is_busy else found
+    if under_way.count() >= OWNER_LIMIT:
+        return None
+    return next((host for host in found if host.owed < HOST_LIMIT), None)
 
 
 def _under_way() -> QuerySet[Comparison]:
