@@ -19,7 +19,7 @@ from images.selectors import builds_retired, builds_unneeded
 from workspaces import objectstore
 from workspaces.hooks import Report
 from workspaces.keys import objects_prefix
-from workspaces.services.collect import CLAIM_S
+from workspaces.services.collect import CLAIM_S, RUN_LIMIT_S
 from workspaces.services.objects import BATCH, in_batches
 
 logger = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ def images_collect(is_dry: bool = False) -> Report:
     run = timezone.now()
     before = run - timedelta(hours=settings.COLLECT_GRACE_HOURS)
     if records_unknown():
+        logger.error("images: commit records without rows; run `manage.py workspaces_rebuild`")
         report.problems.append("images: left alone; run `manage.py workspaces_rebuild` first")
     elif is_dry:
         old = ImageObject.objects.filter(seen_at__lt=before, uses__isnull=True)
@@ -110,6 +111,8 @@ def _remove(run: datetime) -> int:
     removed = 0
     mine = ImageObject.objects.filter(collected_at=run)
     for some in in_batches(list(mine), BATCH):
+        if timezone.now() - run > timedelta(seconds=RUN_LIMIT_S):
+            break  # the claim is about to end; the next run goes on
         objectstore.delete(keys.object_key(row.sha256) for row in some)
         mine.filter(pk__in=[row.pk for row in some]).delete()
         removed += len(some)

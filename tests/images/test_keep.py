@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from images import keys
 from images.models import Build, Image, ImageObject
-from images.services import builds_prune, builds_retire, images_collect, records_complete
+from images.services import builds_prune, builds_retire, collect, images_collect, records_complete
 from tests.images.factories import publish, published, publisher, put_and_publish, upload
 from tests.workspaces.factories import Agent, snapshot, user
 from workspaces import objectstore
@@ -96,6 +96,20 @@ def test_objects_of_a_publication_that_came_to_nothing_go(settings: Any) -> None
     assert (status, answer["code"]) == (409, "missing_objects")
     upload(host, made)
     assert publish(host, made, "standard-1")[0] == 200
+
+
+def test_a_run_removes_nothing_when_its_claim_is_about_to_end(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.COLLECT_GRACE_HOURS = 0
+    made = snapshot()
+    upload(publisher(), made)
+    monkeypatch.setattr(collect, "RUN_LIMIT_S", -1)
+    assert images_collect().summary == ""
+    assert objectstore.size_of(keys.object_key(made.sha256)) is not None
+    monkeypatch.undo()
+    ImageObject.objects.update(collected_at=timezone.now() - timedelta(hours=2))
+    assert "2 objects removed" in images_collect().summary
 
 
 def test_what_is_going_must_be_put_again() -> None:
