@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hostagent.linux import btrfs
+from hostagent.linux.files import directory_beneath
 from hostagent.linux.launch import ENVIRONMENT
 from hostagent.volumes import pipe
 from hostagent.volumes.errors import DiffAborted, PathTooLong, SendFailed
@@ -61,11 +62,10 @@ def diff(old: Path, new: Path, *, is_over: Callable[[], bool] = lambda: False) -
         if is_over():
             raise DiffAborted("the comparison was ended")
         if path.startswith(UPPER):
-            name = os.fsdecode(path)
-            was, now = _Entry.of(old / name), _Entry.of(new / name)
+            was, now = _Entry.of(old, path), _Entry.of(new, path)
             change = _change(was, now, is_written=path in written, is_related=is_related)
             if change is not None:
-                lists[change].append(name.removeprefix(os.fsdecode(UPPER)))
+                lists[change].append(os.fsdecode(path.removeprefix(UPPER)))
     return found
 
 
@@ -100,7 +100,9 @@ def _names(old: Path, new: Path, is_over: Callable[[], bool]) -> Names:
 
 
 def _read(output: int, is_over: Callable[[], bool]) -> bytes:
-    while not select.select([output], [], [], LOOK_S)[0]:
+    poll = select.poll()  # `select` takes no descriptor above 1,023
+    poll.register(output)
+    while not poll.poll(LOOK_S * 1000):
         if is_over():
             raise DiffAborted("the comparison was ended")
     return os.read(output, pipe.PIPE_BYTES)
@@ -144,10 +146,12 @@ def _candidates(names: Names, old: Path, new: Path) -> set[bytes]:
 
 def _another_name(old: Path, path: bytes, new: Path) -> set[bytes]:
     """The stream may have changed a file under a name that it then took away."""
+    entry = _Entry.of(old, path)
+    if entry is None or entry.status.st_nlink == 1:
+        return set()
     try:
-        status = (old / os.fsdecode(path)).lstat()
-        return {btrfs.inode_path(new, status.st_ino)} if status.st_nlink > 1 else set()
-    except (FileNotFoundError, NotADirectoryError):
+        return {btrfs.inode_path(new, entry.status.st_ino)}
+    except FileNotFoundError:
         return set()
 
 
@@ -156,11 +160,12 @@ def _below(root: Path, path: bytes) -> Iterator[bytes]:
     while todo:
         directory = todo.pop()
         try:
-            entries = list(os.scandir(os.fsencode(root) + b"/" + directory))
+            with directory_beneath(root, directory) as fd, os.scandir(fd) as found:
+                entries = list(found)
         except (NotADirectoryError, FileNotFoundError):
             continue
         for entry in entries:
-            below = directory + b"/" + entry.name
+            below = directory + b"/" + os.fsencode(entry.name)
             yield below
             if entry.is_dir(follow_symlinks=False):
                 todo.append(below)
@@ -170,19 +175,21 @@ def _below(root: Path, path: bytes) -> Iterator[bytes]:
 class _Entry:
     """What one version has at a path."""
 
-    path: Path
     status: os.stat_result
     xattrs: dict[str, bytes]
 
     @classmethod
-    def of(cls, path: Path) -> _Entry | None:
+    def of(cls, root: Path, path: bytes) -> _Entry | None:
+        directory, _, name = path.rpartition(b"/")
         try:
-            status = path.lstat()
-            names = os.listxattr(path, follow_symlinks=False)
-            xattrs = {name: os.getxattr(path, name, follow_symlinks=False) for name in names}
+            with directory_beneath(root, directory) as fd:
+                here = f"/proc/self/fd/{fd}/{os.fsdecode(name)}"
+                status = os.lstat(here)
+                names = os.listxattr(here, follow_symlinks=False)
+                xattrs = {name: os.getxattr(here, name, follow_symlinks=False) for name in names}
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return cls(path, status, xattrs)
+        return cls(status, xattrs)
 
     @property
     def is_directory(self) -> bool:

@@ -74,6 +74,24 @@ def test_a_moved_directory_takes_all_that_is_below(volume: Volume) -> None:
     assert pair.diff() == Difference(expected, [], ["a", "a/b", "a/b/file"])
 
 
+def test_no_link_leads_to_files_of_the_host(volume: Volume, tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret/below").touch()
+    pair = Pair(volume)
+    (pair.upper / "first").touch()
+    for name in ("moved", "replaced"):
+        (pair.upper / name).symlink_to(tmp_path)
+    (pair.upper / "loop").symlink_to("loop")
+    pair.begin()
+    (pair.upper / "moved").rename(pair.upper / "moves")
+    (pair.upper / "first").rename(pair.upper / "moved")  # so that the stream renames the link, too
+    for name in ("replaced", "loop"):
+        (pair.upper / name).unlink()
+        (pair.upper / name / "secret").mkdir(parents=True)
+    added = ["loop/secret", "moves", "replaced/secret"]
+    assert pair.diff() == Difference(added, ["loop", "moved", "replaced"], ["first"])
+
+
 def test_what_overlayfs_writes_reads_as_what_the_user_did(volume: Volume) -> None:
     pair = Pair(volume)
     os.mknod(pair.upper / "comes-back", stat.S_IFCHR, 0)
