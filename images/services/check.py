@@ -9,7 +9,7 @@ from django.utils import timezone
 from images import keys
 from images.models import Build
 from images.records import record_body
-from images.services.publish import manifest_read
+from images.services.objects import manifest_read
 from workspaces import objectstore
 from workspaces.errors import BadManifest, MissingObjects
 from workspaces.hooks import Report

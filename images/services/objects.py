@@ -7,9 +7,24 @@ from collections.abc import Mapping, Sequence
 from django.db import transaction
 from django.utils import timezone
 
+from images import keys
 from images.models import Build, BuildObject, ImageObject
-from workspaces.errors import MissingObjects
+from workspaces import objectstore
+from workspaces.errors import BadManifest, MissingObjects
+from workspaces.limits import MANIFEST_LIMIT_BYTES
+from workspaces.manifests import Manifest, manifest_of
 from workspaces.services.objects import BATCH, in_batches
+
+
+def manifest_read(sha256: str) -> tuple[Manifest, int]:
+    """An image's manifest and its size. Raises MissingObjects, BadManifest."""
+    body = objectstore.get(keys.object_key(sha256), MANIFEST_LIMIT_BYTES)
+    if body is None:
+        raise MissingObjects([sha256])
+    manifest = manifest_of(body, sha256)
+    if manifest.parent is not None or manifest.image is not None:
+        raise BadManifest("An image is one full stream that stands on nothing.")
+    return manifest, len(body)
 
 
 def objects_claim(sizes: Mapping[str, int]) -> None:

@@ -20,12 +20,10 @@ from hosts.services import hosts_image_revision_next
 from images import keys
 from images.errors import MayNotPublish
 from images.models import Build, Image
-from images.services.objects import objects_attach, objects_claim
+from images.services.objects import manifest_read, objects_attach, objects_claim
+from images.services.rebuild import images_rebuild
 from images.services.records import record_complete
-from workspaces import objectstore
-from workspaces.errors import BadManifest, MissingObjects
-from workspaces.limits import MANIFEST_LIMIT_BYTES
-from workspaces.manifests import Manifest, manifest_of
+from workspaces.manifests import Manifest
 from workspaces.services.objects import sizes_require
 
 
@@ -48,6 +46,9 @@ def build_publish(host: Host, said: Publication) -> Build:
     """
     require_publisher(host)
     build = _published(said)
+    if build is None and not Image.objects.filter(name=said.image).exists():
+        images_rebuild()  # a lost database: builds that workspaces stand on, and their numbers, are taken
+        build = _published(said)
     if build is None:
         manifest, size_bytes = manifest_read(said.manifest)
         sizes = {**manifest.objects, said.manifest: size_bytes}
@@ -60,17 +61,6 @@ def build_publish(host: Host, said: Publication) -> Build:
 def require_publisher(host: Host) -> None:
     if not host.publishes_images:
         raise MayNotPublish
-
-
-def manifest_read(sha256: str) -> tuple[Manifest, int]:
-    """An image's manifest and its size. Raises MissingObjects, BadManifest."""
-    body = objectstore.get(keys.object_key(sha256), MANIFEST_LIMIT_BYTES)
-    if body is None:
-        raise MissingObjects([sha256])
-    manifest = manifest_of(body, sha256)
-    if manifest.parent is not None or manifest.image is not None:
-        raise BadManifest("An image is one full stream that stands on nothing.")
-    return manifest, len(body)
 
 
 def _published(said: Publication) -> Build | None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 
 import msgspec
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from images import keys
 from images.models import Build, Image, ImageObject
 from images.records import BuildRecord, record_of
-from images.services.objects import objects_attach
-from images.services.publish import manifest_read
+from images.services.objects import manifest_read, objects_attach
 from workspaces import objectstore
 from workspaces.errors import BadManifest, MissingObjects
 from workspaces.hooks import Report
@@ -29,12 +28,13 @@ def images_rebuild(is_dry: bool = False) -> Report:
     """Add what the bucket has and the database has not; what is there stays as it is."""
     report = Report()
     added = 0
+    records = _records(report)
     try:
         with transaction.atomic():
-            for record in _records(report):
+            for record in records:
                 added += _add(record, report)
-            for image in Image.objects.all():
-                _finish(image)
+            for name in sorted({record.image for record in records}):
+                _finish(name, max(record.number for record in records if record.image == name))
             if is_dry:
                 raise _Dry
     except _Dry:
@@ -65,13 +65,17 @@ def _records(report: Report) -> list[BuildRecord]:
 def _add(record: BuildRecord, report: Report) -> int:
     if Build.objects.filter(image__name=record.image, number=record.number).exists():
         return 0
+    where = f"image {record.image} build {record.number}"
     try:
         with transaction.atomic():
             _build(record)
     except (BadManifest, MissingObjects) as error:
-        report.problems.append(f"image {record.image} build {record.number}: {error.message}")
-        return 0
-    return 1
+        report.problems.append(f"{where}: {error.message}")
+    except IntegrityError:  # one name, two numbers; or somebody else rebuilds just now
+        report.problems.append(f"{where}: {record.build} is there under another number")
+    else:
+        return 1
+    return 0
 
 
 def _build(record: BuildRecord) -> None:
@@ -89,10 +93,11 @@ def _build(record: BuildRecord) -> None:
     objects_attach(build, sizes)
 
 
-def _finish(image: Image) -> None:
-    """The build that was made last is the head, and numbers go on after the highest."""
-    last = image.builds.order_by("-number").first()
-    if last is not None and last.number > image.last_number:
+def _finish(name: str, last_number: int) -> None:
+    """The build that was made last is the head. Numbers go on after the highest that has a record, also where
+    that could not be used: no number is given twice."""
+    image, _ = Image.objects.get_or_create(name=name)
+    if last_number > image.last_number:
         image.head = image.builds.order_by("-made_at", "-number").first()
-        image.last_number = last.number
+        image.last_number = last_number
         image.save(update_fields=["head", "last_number"])

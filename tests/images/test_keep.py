@@ -28,6 +28,12 @@ def age(**hours: float) -> None:
     ImageObject.objects.update(seen_at=before)
 
 
+def lose_rows() -> None:
+    """As if the database had been lost."""
+    Image.objects.all().delete()
+    ImageObject.objects.all().delete()
+
+
 def workspace(**fields: Any) -> Workspace:
     return Workspace.objects.create(**{"owner": user(), "name": "w", "disk_gb": 2} | fields)
 
@@ -151,6 +157,43 @@ def test_fsck_finds_a_lost_object_and_heals_the_mark() -> None:
     assert Build.objects.get().damaged_at is None
 
 
+def test_rows_are_made_again_beside_what_was_published_meanwhile() -> None:
+    """The database was lost, and the host published what it had before anybody rebuilt."""
+    host = publisher()
+    put_and_publish(host, "standard-1")
+    latest = put_and_publish(host, "standard-2")
+    lose_rows()
+    assert publish(host, latest, "standard-2")[0] == 200
+    assert said("workspaces_rebuild")[0] == 0
+    assert list(Build.objects.order_by("number").values_list("number", "name")) == [
+        (1, "standard-1"), (2, "standard-2")
+    ]  # fmt: skip
+    assert Image.objects.get().head == Build.objects.get(number=2)
+    assert images_collect().problems == []
+
+
+def test_a_number_whose_build_is_lost_is_not_given_again() -> None:
+    host = publisher()
+    lost = put_and_publish(host, "standard-1")
+    objectstore.delete([keys.object_key(lost.sha256)])
+    lose_rows()
+    put_and_publish(host, "standard-2")
+    assert list(Build.objects.values_list("number", "name")) == [(2, "standard-2")]
+    assert objectstore.size_of(keys.record_key("standard", 2)) is not None
+    assert "left alone" in images_collect().problems[0]
+
+
+def test_a_build_with_two_numbers_stops_no_rebuild() -> None:
+    host = publisher()
+    put_and_publish(host, "standard-1")
+    put_and_publish(host, "standard-2")
+    lose_rows()
+    published(build="standard-2")
+    code, text = said("workspaces_rebuild")
+    assert (code, "build 2: standard-2 is there under another number" in text) == (1, True)
+    assert "0 workspaces, 0 versions added" in text
+
+
 def test_rows_are_made_again_from_the_bucket() -> None:
     host = publisher()
     put_and_publish(host, "standard-1")
@@ -158,8 +201,7 @@ def test_rows_are_made_again_from_the_bucket() -> None:
     put_and_publish(host, "alpine-1", image="alpine")
     fields = ("image__name", "number", "name", "manifest", "stored_bytes", "tree_bytes", "made_at")
     before = list(Build.objects.order_by("image__name", "number").values_list(*fields))
-    Image.objects.all().delete()
-    ImageObject.objects.all().delete()
+    lose_rows()
     assert "left alone" in images_collect().problems[0]
     assert "3 builds of images would be added" in said("workspaces_rebuild", "--dry-run")[1]
     assert not Build.objects.exists()
