@@ -20,6 +20,7 @@ from hostagent import machine
 from hostagent.config import Config
 from hostagent.errors import AgentError
 from hostagent.journal import read, replace
+from hostagent.volumes import standing
 from hostagent.volumes.store import VolumeStore
 from hostagent.volumes.volume import Volume
 
@@ -149,7 +150,8 @@ def is_dirty(volume: Volume) -> bool:
         return False
     if volume.pending() is not None:
         return True
-    if volume.take(machine.now_ms(), None) is None:
+    # As for a version: where an agent is killed here, its successor makes one of what was taken.
+    if volume.take(machine.now_ms(), standing.noted(volume.path)) is None:
         return False
     volume.drop()
     return True

@@ -11,7 +11,9 @@ import pytest
 
 from hostagent import machine
 from hostagent.config import Config
-from hostagent.shelf import Kind, Shelf
+from hostagent.shelf import Kind, Shelf, is_dirty
+from hostagent.volumes import standing
+from hostagent.volumes.manifest import Image
 from hostagent.volumes.store import VolumeStore
 from hostagent.volumes.volume import Volume
 from tests.volumes.saving import TENANT
@@ -79,3 +81,24 @@ def test_cached_volume_with_files_that_are_not_saved_is_laid_aside(
     aside.rename(aside.with_suffix(f".{machine.now_ms() - 2 * HOUR_MS}"))
     shelf.remove_aside()
     assert list((root / "laid-aside").iterdir()) == []
+
+
+def test_agent_killed_while_it_looks_for_changes_leaves_what_can_be_saved(
+    store: VolumeStore, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume = rest(shelf, store, 1, Kind.LOCAL)
+    image = Image("standard", "standard-0123456789ab-20261123070000")
+    standing.note(volume.path, image)
+    (volume.live / "upper/file").touch()
+
+    def killed(_: Volume) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as agent:
+        agent.setattr(Volume, "drop", killed)
+        with pytest.raises(SystemExit):
+            is_dirty(volume)
+    volume.mend()
+    pending = volume.pending()
+    assert pending is not None
+    assert pending.image == image
