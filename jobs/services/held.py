@@ -105,7 +105,7 @@ def _place(job: Job, sandbox: Sandbox, hosts: list[Host]) -> bool:
 
 
 def _enter(job: Job, sandbox: Sandbox) -> bool:
-    changes = room.assigned(job, timezone.now())
+    changes = room.assigned(job, timezone.now()) | {"unsaved_since": sandbox.trouble_since}
     if sandbox.host is None or not change(job, event=None, guard=Q(assigned_at__isnull=True), **changes):
         raise Lost
     room.offer(job, sandbox.host, sandbox).save()

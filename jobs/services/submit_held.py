@@ -103,6 +103,7 @@ def _after(job: Job, former: Sandbox) -> list[JobEvent]:
     if wishes := _wishes(job, former):
         sandbox_change(former, **wishes)
     job.vcpus, job.memory_mb = former.vcpus, former.memory_mb
+    job.unsaved_since = former.trouble_since
     _set(job, room.assigned(job, timezone.now()))
     job.save(force_insert=True)
     return [room.offer(job, former.host, former)]

@@ -103,6 +103,16 @@ class TestUnsaved:
         assert agent.report(measured(box(job))) == [{"status": 200}]
         assert (fresh(job).unsaved_since, events(job)) == (None, ["save_failing", "save_works"])
 
+    def test_who_enters_meanwhile_is_told_too(self) -> None:
+        agent, owner = Agent(), factories.user()
+        first = held.idle(agent, owner)
+        agent.report(measured(box(first), "unreachable"))
+        second = held.job(owner, kept=True)
+        assert box(second).pk == box(first).pk
+        assert fresh(second).unsaved_since == fresh(first).unsaved_since is not None
+        agent.report(measured(box(first)))
+        assert (fresh(first).unsaved_since, fresh(second).unsaved_since) == (None, None)
+
     def test_who_comes_after_is_told_why_it_waits(self) -> None:
         agent, owner = Agent(), factories.user()
         first = held.job(owner)
