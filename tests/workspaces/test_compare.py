@@ -367,4 +367,31 @@ def test_a_workspace_keeps_only_so_many_answers(
     for query in ("?to=2", "?to=3", "?from=1&to=3"):
         ask(client, query)
         say(agent, question(agent), done())
-    assert Comparison.objects.count() == 2
+    assert Comparison.objects.count() == 1
+
+
+def test_a_workspace_keeps_only_so_many_questions_that_nobody_was_asked(
+    client: Client, agent: Agent, versions: list[Version], impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "KEPT_OF_WORKSPACE", 1)
+    monkeypatch.setattr(compare, "HOST_LIMIT", 0)
+    for query in ("?to=2", "?to=3", "?from=1&to=3"):
+        assert_error(ask(client, query), 503, "diff_pending")
+    assert Comparison.objects.get().new == versions[2]
+
+
+def test_a_question_that_is_forgotten_while_it_is_looked_at_is_asked_anew(
+    agent: Agent, versions: list[Version], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = compare._kept
+
+    def forgotten(old: Version, new: Version) -> Comparison:
+        found = kept(old, new)
+        Comparison.objects.all().delete()
+        return found
+
+    monkeypatch.setattr(compare, "_kept", forgotten)
+    assert compare.versions_compare(*versions[:2]) is None
+    monkeypatch.undo()
+    assert compare.versions_compare(*versions[:2]) is None
+    assert len(agent.poll_all()["questions"]) == 1

@@ -96,8 +96,11 @@ def versions_compare(before: Version, after: Version) -> VersionDiff | None:
     _require_sound(before, after)
     old, new = sorted((before, after), key=lambda version: version.number)
     comparison = _kept(old, new)
-    if _is_due(comparison):
-        _ask(comparison)
+    try:
+        if _is_due(comparison):
+            _ask(comparison)
+    except Comparison.DoesNotExist:  # forgotten at this moment: the next call begins anew
+        return None
     if comparison.state == ComparisonState.FAILED:
         raise _failure(comparison)
     if comparison.state != ComparisonState.ANSWERED:
@@ -146,8 +149,9 @@ def _kept(old: Version, new: Version) -> Comparison:
     kept = Comparison.objects.select_related("host", "old__workspace", "new")
     comparison, is_new = kept.get_or_create(old=old, new=new)
     if is_new:
-        ended = Comparison.objects.filter(old__workspace_id=old.workspace_id, ended_at__isnull=False)
-        oldest = ended.order_by("-created_at").values_list("pk", flat=True)[KEPT_OF_WORKSPACE:]
+        others = Comparison.objects.filter(old__workspace_id=old.workspace_id)
+        idle = others.exclude(state=ComparisonState.ASKED)  # also those that nobody was asked
+        oldest = idle.order_by("-created_at").values_list("pk", flat=True)[KEPT_OF_WORKSPACE:]
         Comparison.objects.filter(pk__in=list(oldest)).delete()
     return comparison
 
