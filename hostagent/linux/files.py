@@ -1,4 +1,4 @@
-"""File system calls that Python lacks."""
+"""Files and file systems, where Python has no call for it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,17 @@ def punch_hole(fd: int, offset: int, length: int) -> None:
     """Give `length` bytes at `offset` back to the file system. The size stays; the bytes read as zero."""
     mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
     check(libc.fallocate(fd, mode, ctypes.c_long(offset), ctypes.c_long(length)), "fallocate(PUNCH_HOLE)")
+
+
+def replace_durably(path: Path, data: bytes, mark: str = "") -> None:
+    """In one step, and whole after a loss of power: btrfs may commit a file's name before what is in it. Of
+    several writers at once each needs a `mark` of its own."""
+    fresh = path.with_name(f"{path.name}{mark}.new")
+    with fresh.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
 
 
 @contextlib.contextmanager

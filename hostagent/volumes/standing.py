@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from hostagent.linux.files import replace_durably
 from hostagent.volumes.manifest import Image
 
 NOTE = "image.json"
@@ -14,9 +15,7 @@ NOTE = "image.json"
 
 def note(volume: Path, image: Image) -> None:
     """From here on the volume's files belong over this build."""
-    fresh = volume / f"{NOTE}.new"
-    fresh.write_bytes(msgspec.json.encode(image))
-    fresh.replace(volume / NOTE)
+    replace_durably(volume / NOTE, msgspec.json.encode(image))
 
 
 def noted(volume: Path) -> Image | None:

@@ -12,7 +12,6 @@ Names that end in `.new` or `.old` are half-made: `mend` removes them.
 from __future__ import annotations
 
 import errno
-import os
 import secrets
 import shutil
 import threading
@@ -23,6 +22,7 @@ from pathlib import Path
 import msgspec
 
 from hostagent.linux import btrfs
+from hostagent.linux.files import replace_durably
 from hostagent.volumes import manifest as manifests
 from hostagent.volumes.changes import is_changed
 from hostagent.volumes.errors import VolumeMissing, VolumeTooFull
@@ -151,7 +151,7 @@ class Volume:
         sha256 = manifests.name(data)
         found = self._read_pending()
         found.version = sha256
-        (self.versions / f"{sha256}.json").write_bytes(data)
+        replace_durably(self.versions / f"{sha256}.json", data)
         self._write("pending.json", found)
         (self.versions / "pending").rename(self.versions / sha256)
         return self._kept(sha256)
@@ -166,10 +166,9 @@ class Volume:
         sha256 = manifests.name(data)
         path = self.versions / sha256
         if not self.has(sha256):
-            mark = f".{secrets.token_hex(4)}{_NEW}"  # another restore of it may be here, too
-            manifest, fresh = path.with_suffix(f".json{mark}"), path.with_suffix(mark)
-            manifest.write_bytes(data)
-            manifest.replace(path.with_suffix(".json"))
+            mark = f".{secrets.token_hex(4)}"  # another restore of it may be here, too
+            fresh = path.with_suffix(f"{mark}{_NEW}")
+            replace_durably(path.with_suffix(".json"), data, mark)
             copy_of(subvolume, fresh)
             try:
                 fresh.rename(path)
@@ -277,12 +276,7 @@ class Volume:
         return msgspec.json.decode((self.path / "pending.json").read_bytes(), type=_Pending)
 
     def _write(self, name: str, value: object) -> None:
-        fresh = self.path / f"{name}{_NEW}"
-        with fresh.open("wb") as file:
-            file.write(msgspec.json.encode(value))
-            file.flush()
-            os.fsync(file.fileno())  # of a machine that loses its power, too
-        fresh.replace(self.path / name)
+        replace_durably(self.path / name, msgspec.json.encode(value))
 
 
 def _is_changed(files: Path, state: _State) -> bool:

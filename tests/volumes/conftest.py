@@ -86,12 +86,17 @@ def file_system() -> Iterator[Path]:
     subprocess.run(["mount", "-o", "loop,noatime", image, root], check=True)
     btrfs.quota_enable(root)
     yield root
+    unmount(root, image)
+    shutil.rmtree(directory)
+
+
+def unmount(root: Path, image: Path) -> None:
+    """Until the loop device is gone, too."""
     mount.umount2(root)
     deadline = time.monotonic() + LOOP_S
     while loops := _loop_devices(image):
         assert time.monotonic() < deadline, loops
         time.sleep(0.05)
-    shutil.rmtree(directory)
 
 
 def _loop_devices(image: Path) -> str:
