@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import select
@@ -57,8 +58,13 @@ class Terminal:
         os.write(self._main, text)
 
     def interrupt(self) -> None:
-        """Ctrl-C."""
-        self.type(b"\x03")
+        """Ctrl-C at a question, until it is heard: Python misses one between the prompt and the read."""
+        deadline = time.monotonic() + 20
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, self.seen
+            self.type(b"\x03")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(1)
 
     def rest(self) -> bytes:
         """All there was, up to the end of the process."""
