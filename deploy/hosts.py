@@ -21,8 +21,18 @@ from hostagent.errors import AgentError
 def add(layout: Layout, name: str, settings: Mapping[str, str]) -> None:
     """Define a host and start it. `make up` and `make down` take it along from now on."""
     _require_up(layout)
-    agents.define(layout, name, settings)
+    define(layout, name, settings)
     up.up(layout)
+
+
+def define(layout: Layout, name: str, settings: Mapping[str, str]) -> None:
+    """Nothing is noted where another stack's agent goes by the name: neither `up` nor `down` could go on."""
+    agents.define(layout, name, settings)
+    try:
+        up.refuse_taken_names(layout)
+    except SetupError:
+        shutil.rmtree(layout.hosts / name)
+        raise
 
 
 def remove(layout: Layout, name: str, *, is_forced: bool = False) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from ipaddress import ip_network
 from itertools import combinations, pairwise
 from pathlib import Path
 
 import pytest
 
-from deploy import agents, credentials, down
+from deploy import agents, credentials, down, hosts
 from deploy.errors import SetupError
 from deploy.layout import Layout
 from deploy.processes import all_processes
 from hostagent.config import load
+from hostagent.drivers.owner import RUN, claim
 
 
 def test_nothing_of_two_agents_is_the_same(tmp_path: Path) -> None:
@@ -32,6 +35,20 @@ def test_nothing_of_two_agents_is_the_same(tmp_path: Path) -> None:
         assert [one.overlaps(two) for one, two in pairs] == [False] * 3
     firsts = [config.id_base for config in configs]
     assert min(b - a for a, b in pairwise(firsts)) >= 1000 * 65_536
+
+
+def test_a_name_of_another_stacks_agent_is_refused_and_nothing_noted(tmp_path: Path) -> None:
+    taken = f"t{os.getpid() % 10**7}"
+    layout = Layout(var=tmp_path / "ours", instance=taken[:-1])
+    claim(taken, tmp_path)
+    try:
+        with pytest.raises(SetupError, match=taken):
+            hosts.define(layout, "b", {"MAGS_AGENT_INSTANCE": taken})
+        assert agents.further_names(layout) == []
+    finally:
+        shutil.rmtree(RUN / taken)
+    hosts.define(layout, "b", {"MAGS_AGENT_INSTANCE": taken})
+    assert agents.further_names(layout) == ["b"]
 
 
 def test_each_further_agent_is_a_process_with_its_own_settings(tmp_path: Path) -> None:
