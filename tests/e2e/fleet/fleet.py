@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -106,7 +107,8 @@ class Fleet:
         return self.stack.layout.agent_state if host == "a" else self.stack.agent(host).state
 
     def ask(self, host: str, command: str) -> dict[str, Any]:
-        return asyncio.run(control.ask(self.state(host), command))
+        with ThreadPoolExecutor(1) as thread:  # a browser's loop may be running in this one
+            return thread.submit(asyncio.run, control.ask(self.state(host), command)).result()
 
     def only(self, *hosts: str) -> None:
         """From now on only these take work. All others must run."""
