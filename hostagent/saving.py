@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -156,9 +156,12 @@ class HeldVolume:
             if earlier is not None:  # of a try that failed: it may be older than what was asked for
                 await self._publish(earlier, reason, 0)
             pending = await blocking(self._take)
-            if pending is not None:
-                await self._publish(pending, reason, sync)
-            return pending is not None
+            if pending is None:
+                return False
+            if self._is_full_due(reason):
+                pending = await self._unchained(pending)
+            await self._publish(pending, reason, sync)
+            return True
         except PathTooLong:  # always, of this snapshot; the next one may be without that path
             await blocking(self._volume.drop)
             raise
@@ -168,14 +171,19 @@ class HeldVolume:
 
     async def _publish(self, pending: Pending, reason: VersionReason, sync: int) -> None:
         try:
-            parent = None if self._is_full_due(reason) else self._parent(pending)
-            sent = await self._send_and_commit(pending, parent, reason, sync)
+            sent = await self._send_and_commit(pending, reason, sync)
         except ApiError as error:
             if error.code not in NOT_TO_BUILD_ON:
                 raise
-            sent = await self._send_and_commit(pending, None, reason, sync)
-        await blocking(partial(self._keep, sent.data, pending.parent))
+            sent = await self._send_and_commit(await self._unchained(pending), reason, sync)
+        await blocking(partial(self._keep, sent.data))
         self._log.info("saved", reason=reason, manifest=sent.sha256, stored=sent.manifest.stored_bytes)
+
+    async def _unchained(self, pending: Pending) -> Pending:
+        """Noted before it is sent: where the answer to a commit is lost, only the same version again is the
+        head; any other one is refused."""
+        await blocking(self._volume.unchain)
+        return replace(pending, parent=None)
 
     def _is_full_due(self, reason: VersionReason) -> bool:
         """The chain is to begin anew. Not while somebody waits for the save, unless it must be."""
@@ -192,11 +200,9 @@ class HeldVolume:
         head, wished = self._volume.head, self._wish.volume
         return wished.head if head == wished.base else head
 
-    async def _send_and_commit(
-        self, pending: Pending, parent: Parent | None, reason: VersionReason, sync: int
-    ) -> Sent:
+    async def _send_and_commit(self, pending: Pending, reason: VersionReason, sync: int) -> Sent:
         image, made_at, client = pending.image, pending.made_at, self._depot.client
-        sent = await send(pending.path, parent, self._target, made_at=made_at, image=image)
+        sent = await send(pending.path, self._parent(pending), self._target, made_at=made_at, image=image)
         tree_bytes, _ = await self.size()
         receipt = await client.commit(
             VersionRequest(
@@ -207,11 +213,12 @@ class HeldVolume:
         self._full_next = receipt.full_next
         return sent
 
-    def _keep(self, data: bytes, before: Version | None) -> None:
+    def _keep(self, data: bytes) -> None:
         """Only now, that the version is durable, may those before it go. The last one stays for those who ask
         what has changed since."""
+        before = self._volume.head
         self._volume.keep(data)
-        self._volume.retain((before.sha256,) if before else ())
+        self._volume.retain((before,) if before else ())
 
     # --- Afterwards ---
 

@@ -138,6 +138,12 @@ class Volume:
         found = self._read_pending()
         return Pending(path, self._stream_parent(found.parent), found.made_at, found.image)
 
+    def unchain(self) -> None:
+        """The pending snapshot builds on nothing: whoever sends it again makes the same full stream of it."""
+        found = self._read_pending()
+        found.parent = None
+        self._write("pending.json", found)
+
     def _stream_parent(self, sha256: str | None) -> Version | None:
         """The version, if a stream can build on what is here of it: not on one that was lifted."""
         if sha256 is None or not self.has(sha256):

@@ -104,3 +104,27 @@ async def test_sync_after_a_kill_in_a_checkpoint_has_what_was_written_since(
     assert run.finished is None
     for held in (fork, sandbox):
         await end(plane, held)
+
+
+async def test_killed_when_a_full_version_was_committed_in_the_place_of_a_refused_one(
+    agent: AgentProcess,  # noqa: F811
+    plane: FakeControlPlane,  # noqa: F811
+) -> None:
+    """Its successor sends the same again: anything else would go on from what is not the head any more."""
+    await agent.start(dies="after commit sync")
+    workspace = FakeWorkspace()
+    first = await plane.hold(workspace)
+    await says(plane, first, "echo one > /root/file")
+    await end(plane, first)
+    sandbox = await plane.hold(workspace)
+    run = await plane.run(sandbox, "echo two >> /root/file; echo up; sleep 60")
+    await plane.wait(lambda: run.text == "up\n")
+    plane.held.full_next = "now"
+    await plane.wish(sandbox, sync=1)
+    assert await agent.ended() == -signal.SIGKILL
+    await agent.start()
+    await plane.wait(lambda: sandbox.synced >= 1)
+    assert [version["is_full"] for version in workspace.versions] == [True, True]
+    assert await says(plane, sandbox, "cat /root/file") == "one\ntwo\n"
+    assert run.finished is None
+    await end(plane, sandbox)
