@@ -25,7 +25,6 @@ class Librarian:
         self.may_publish = False
 
     async def run(self) -> None:
-        await self._library.open()
         publishing = asyncio.create_task(self._publish())
         try:
             await self._fetch_for_ever()

@@ -44,7 +44,7 @@ class Library:
         self.changed = asyncio.Event()  # what the registry says
 
     async def open(self) -> None:
-        """Remove what an agent that was killed had received."""
+        """Remove what an agent that was killed had received. Once, before anything else."""
         for tenant, workspace in await blocking(self._volumes.volumes):
             if tenant == TENANT:
                 await blocking(self._volumes.volume(tenant, workspace).delete)

@@ -81,6 +81,7 @@ class Worker:
             await self._sandboxes.restore(found)
             await self._leases.restore(found)
             await self._questions.open()
+            await self._library.open()  # before the boot: from then on sandboxes fetch what they stand on
             await self._boot()
             async with asyncio.TaskGroup() as loops:
                 loops.create_task(self._poll_for_ever())
