@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
+from django.conf import settings
+from django.db.models import (
+    Count,
+    DateTimeField,
+    Exists,
+    ExpressionWrapper,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+)
 
 from images.errors import BuildNotFound
 from images.models import Build, Image
@@ -52,13 +62,17 @@ def build_get(image: str, name: str) -> Build:
 
 def builds_unneeded() -> QuerySet[Build]:
     """Builds that are no head and that no workspace stands on, or may stand on: one that is not saved yet
-    began with what was the head at the time."""
+    began with what its host had at the time. That follows the head as soon as it can be fetched."""
     later = Build.objects.filter(image=OuterRef("image"), number__gt=OuterRef("number")).order_by("number")
-    builds = Build.objects.annotate(followed_at=Subquery(later.values("committed_at")[:1]))
+    lag = timedelta(hours=settings.COLLECT_GRACE_HOURS)
+    used_until = ExpressionWrapper(
+        Subquery(later.values("committed_at")[:1]) + lag, output_field=DateTimeField()
+    )
+    builds = Build.objects.annotate(used_until=used_until)
     heads = Image.objects.filter(head=OuterRef("pk"))
     same = Workspace.objects.filter(LIVE, image=OuterRef("image__name"))
     pinned = same.filter(image_build=OuterRef("name"))
-    unsaved = same.filter(image_build="", host__isnull=False, created_at__lt=OuterRef("followed_at"))
+    unsaved = same.filter(image_build="", host__isnull=False, created_at__lt=OuterRef("used_until"))
     return builds.filter(~Exists(heads), ~Exists(pinned), ~Exists(unsaved))
 
 

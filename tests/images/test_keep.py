@@ -55,7 +55,10 @@ def test_a_workspace_that_is_not_saved_yet_may_stand_on_what_was_the_head() -> N
     published(build="b")
     assert builds_retire() == 0
     unsaved.delete()
-    workspace(host=Agent().host)  # began later, so on the present head
+    later = workspace(host=Agent().host)  # whose host may not have fetched the present head yet
+    assert builds_retire() == 0
+    later.created_at += timedelta(hours=25)
+    later.save()
     assert builds_retire() == 1
     former.refresh_from_db()
     assert former.retired_at is not None
