@@ -80,14 +80,15 @@ def active_jobs(workspaces: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
 
 
 def receipt_of(job: Job, sandbox_id: str | None, wish: int) -> Version | None:
-    """The newest durable version of the job's workspace, once its sandbox has answered `wish` (0: none was
-    left that could); None until then. Raises SyncLost where the sandbox will not answer and may have taken
+    """The newest durable version of the job's workspace, once its sandbox has answered `wish` (0: it had
+    ended before that); None until then. Raises SyncLost where the sandbox will not answer and may have taken
     unsaved files with it, NothingToSave where nothing was ever saved."""
-    asked = Sandbox.objects.filter(pk=sandbox_id, sync_done__lt=wish).first()
+    unanswered = Q(sync_done__lt=wish) if wish else Q(state=SandboxPhase.ENDED)
+    asked = Sandbox.objects.filter(unanswered, pk=sandbox_id).first()
     if asked is not None:
         if asked.state != SandboxPhase.ENDED:
             return None
-        if asked.reason == SandboxEnd.LOST or not asked.is_synced:
+        if asked.reason == SandboxEnd.LOST or (wish and not asked.is_synced):
             raise SyncLost
     durable = Version.objects.filter(Q(workspace_id=job.workspace_id), durable_at__isnull=False)
     version = durable.order_by("-number").first()

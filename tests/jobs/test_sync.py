@@ -138,6 +138,16 @@ def test_without_a_sandbox_the_head_is_the_receipt(bucket: str) -> None:
     assert (status, answer["version"], answer["sha256"]) == (200, 1, receipt["sha256"])
 
 
+def test_who_asks_after_the_loss_gets_no_older_receipt(bucket: str) -> None:
+    """Perhaps it is the same call again, whose first answer was lost."""
+    agent, owner = Agent(), factories.user()
+    job = held.idle(agent, owner)
+    save(agent, owner, job)
+    held.end(agent, box(job), "lost")
+    status, answer = sync(owner, job.pk)
+    assert (status, answer["code"]) == (409, "sync_lost")
+
+
 def test_a_sandbox_that_ended_unsaved_has_no_receipt() -> None:
     agent, owner = Agent(), factories.user()
     job = held.idle(agent, owner, is_synced=False)
