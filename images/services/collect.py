@@ -38,7 +38,10 @@ def builds_prune() -> int:
     gone = 0
     for build in builds_retired(before):
         objectstore.delete([keys.record_key(build.image.name, build.number)])
-        gone += bool(builds_retired(before).filter(pk=build.pk).delete()[0])
+        if builds_retired(before).filter(pk=build.pk).delete()[0]:
+            gone += 1
+        else:  # somebody needs it after all: the sweep writes its record again
+            Build.objects.filter(pk=build.pk).update(durable_at=None)
     return gone
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -73,6 +74,26 @@ def test_a_retired_build_comes_back_when_it_is_needed() -> None:
     assert (builds_prune(), builds_retire()) == (0, 0)
     former.refresh_from_db()
     assert former.retired_at is None
+
+
+def test_a_build_that_is_needed_while_it_goes_gets_its_record_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = publisher()
+    put_and_publish(host, "standard-1")
+    put_and_publish(host, "standard-2")
+    builds_retire()
+    age(hours=30)
+    delete = objectstore.delete
+
+    def delete_slowly(names: Iterable[str]) -> None:
+        delete(names)
+        workspace(image_build="standard-1")
+
+    monkeypatch.setattr(objectstore, "delete", delete_slowly)
+    assert builds_prune() == 0
+    assert objectstore.size_of(keys.record_key("standard", 1)) is None
+    Build.objects.update(committed_at=timezone.now() - timedelta(minutes=1))
+    assert records_complete() == 1
+    assert objectstore.size_of(keys.record_key("standard", 1)) is not None
 
 
 def test_a_build_goes_after_the_grace_period_and_shared_objects_stay() -> None:
