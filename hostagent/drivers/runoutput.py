@@ -47,9 +47,12 @@ class RunOutputs:
             os.close(fd)
 
     async def drain(self, key: str, sandbox_id: str) -> None:
-        """Go on reading for as long as somebody writes, or the sandbox is there."""
-        group = self._host.groups.path("cpu", self._host.group(f"{SHIM}{sandbox_id}.out"))
+        """Go on reading for as long as somebody writes, or the sandbox is there. All of a sandbox's together
+        get the CPU of one conmon, which slows down who writes too fast."""
+        name, groups = self._host.group(f"{SHIM}{sandbox_id}.out"), self._host.groups
+        group = groups.path("cpu", name)
         group.mkdir(exist_ok=True)
+        cgroup.limit_cpu(groups, name, self._host.config.shim_cpu_percent)
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         try:
             for fd in self._ends.get(key, []):

@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from hostagent.config import Config
 from hostagent.drivers.base import FoundRun, Phase, RunSpec
+from hostagent.drivers.host import SHIM
 from hostagent.drivers.oci import OciDriver
 from hostagent.errors import DriverError, SandboxLost
 from hostagent.linux import cgroup
@@ -301,10 +302,21 @@ async def test_flood_is_slowed_down_and_complete(held: Held) -> None:
     assert len(run.output.stdout) == 20_000_000
     async with held.started("echo up; exec yes") as key:
         await held.says(key, b"up")
-        quota = held.driver.host.groups.path("cpu", held.driver.runs._group(held.driver.runs._run(key)).shim)
-        file = "cpu.max" if held.driver.host.groups.is_v2 else "cpu.cfs_quota_us"
-        assert (quota / file).read_text().split()[0] == "25000"
+        assert _quota_us(held, held.driver.runs._group(held.driver.runs._run(key)).shim) == "25000"
         await held.runs.kill(key)
+
+
+def _quota_us(held: Held, group: str) -> str:
+    groups = held.driver.host.groups
+    file = "cpu.max" if groups.is_v2 else "cpu.cfs_quota_us"
+    return (groups.path("cpu", group) / file).read_text().split()[0]
+
+
+async def test_what_goes_on_printing_is_slowed_down(held: Held) -> None:
+    await held.run("(sleep 60; yes) &")
+    group = held.driver.host.group(f"{SHIM}{held.sandbox_id}.out")
+    assert cgroup.pids(held.driver.host.groups, group, "cpu") != set()
+    assert _quota_us(held, group) == "25000"
 
 
 async def test_killed_shim_of_a_run_is_a_loss(held: Held) -> None:
