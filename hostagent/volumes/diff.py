@@ -18,8 +18,8 @@ from hostagent.linux import btrfs
 from hostagent.linux.files import directory_beneath
 from hostagent.linux.launch import ENVIRONMENT
 from hostagent.volumes import pipe
-from hostagent.volumes.errors import DiffAborted, PathTooLong, SendFailed
-from hostagent.volumes.names import Names
+from hostagent.volumes.errors import PathTooLong, SendFailed
+from hostagent.volumes.names import ROOM_BYTES, Names, Room
 from hostagent.volumes.stream import Attribute, Handler, Kind, Rewriter, values
 
 UPPER = b"upper/"
@@ -42,25 +42,27 @@ class Difference:
     removed: list[str] = field(default_factory=list)
 
 
-def diff(old: Path, new: Path, *, is_over: Callable[[], bool] = lambda: False) -> Difference:
+def diff(
+    old: Path, new: Path, *, is_over: Callable[[], bool] = lambda: False, room_bytes: int = ROOM_BYTES
+) -> Difference:
     """Between two read-only snapshots of volumes. A changed file with several names (hard links) is found
     under one of them at least, which may be a new one. Blocks: call it in a thread; it ends soon, with
-    DiffAborted, after `is_over` says so.
+    DiffAborted, after `is_over` says so. TooManyPaths where it would take more memory than `room_bytes`.
 
     Of snapshots that were received apart, inodes say nothing: there a file counts as the same whose type,
     owner, mode, attributes, size and time of change are the same."""
+    room = Room(is_over, room_bytes)
     is_related = are_related(old, new)
     if is_related:
-        names = _names(old, new, is_over)
-        candidates = _candidates(names, old, new)
-        written = {path for path, node in names.all() if node.is_written}
+        names = _names(old, new, room)
+        candidates = _candidates(names, old, new, room)
+        written = {room.for_path(path) for path, node in names.all() if node.is_written}
     else:
-        candidates, written = {*_below(old, UPPER[:-1]), *_below(new, UPPER[:-1])}, set()
+        candidates, written = {*_below(old, UPPER[:-1], room), *_below(new, UPPER[:-1], room)}, set()
     found = Difference()
     lists = {"added": found.added, "changed": found.changed, "removed": found.removed}
     for path in sorted(candidates):
-        if is_over():
-            raise DiffAborted("the comparison was ended")
+        room.check()
         if path.startswith(UPPER):
             was, now = _Entry.of(old, path), _Entry.of(new, path)
             change = _change(was, now, is_written=path in written, is_related=is_related)
@@ -79,8 +81,8 @@ def are_related(one: Path, other: Path) -> bool:
     return len(stamps) == 1
 
 
-def _names(old: Path, new: Path, is_over: Callable[[], bool]) -> Names:
-    names = Names()
+def _names(old: Path, new: Path, room: Room) -> Names:
+    names = Names(room)
     rewriter = Rewriter(_handlers(names))
     command = ["btrfs", "--quiet", "send", "--no-data", "-p", str(old), str(new)]
     with subprocess.Popen(
@@ -88,7 +90,7 @@ def _names(old: Path, new: Path, is_over: Callable[[], bool]) -> Names:
     ) as process:
         try:
             output = pipe.enlarged(process.stdout)
-            while chunk := _read(output, is_over):
+            while chunk := _read(output, room):
                 rewriter.feed(chunk)
             said = pipe.end(process)
         finally:
@@ -99,12 +101,11 @@ def _names(old: Path, new: Path, is_over: Callable[[], bool]) -> Names:
     return names
 
 
-def _read(output: int, is_over: Callable[[], bool]) -> bytes:
+def _read(output: int, room: Room) -> bytes:
     poll = select.poll()  # `select` takes no descriptor above 1,023
     poll.register(output)
     while not poll.poll(LOOK_S * 1000):
-        if is_over():
-            raise DiffAborted("the comparison was ended")
+        room.check()
     return os.read(output, pipe.PIPE_BYTES)
 
 
@@ -131,16 +132,16 @@ def _handlers(names: Names) -> dict[int, Handler]:
     return handlers
 
 
-def _candidates(names: Names, old: Path, new: Path) -> set[bytes]:
+def _candidates(names: Names, old: Path, new: Path, room: Room) -> set[bytes]:
     """Paths that may differ, in either of the two."""
     found = set(names.gone)
     for path in names.gone:
         found |= _another_name(old, path, new)
     for path, node in names.all():
         if node.is_touched or node.is_written or node.origin != path:
-            found.add(path)
+            found.add(room.for_path(path))
         if node.origin is not None and node.origin != path:  # moved, with all that is below
-            found |= {node.origin, *_below(old, node.origin), *_below(new, path)}
+            found |= {node.origin, *_below(old, node.origin, room), *_below(new, path, room)}
     return found
 
 
@@ -155,7 +156,7 @@ def _another_name(old: Path, path: bytes, new: Path) -> set[bytes]:
         return set()
 
 
-def _below(root: Path, path: bytes) -> Iterator[bytes]:
+def _below(root: Path, path: bytes, room: Room) -> Iterator[bytes]:
     todo = [path]
     while todo:
         directory = todo.pop()
@@ -165,7 +166,7 @@ def _below(root: Path, path: bytes) -> Iterator[bytes]:
         except (NotADirectoryError, FileNotFoundError):
             continue
         for entry in entries:
-            below = directory + b"/" + os.fsencode(entry.name)
+            below = room.for_path(directory + b"/" + os.fsencode(entry.name))
             yield below
             if entry.is_dir(follow_symlinks=False):
                 todo.append(below)

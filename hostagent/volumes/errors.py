@@ -57,6 +57,10 @@ class DiffAborted(VolumeError):
     """Who asked for a comparison does not want it any more."""
 
 
+class TooManyPaths(VolumeError):
+    """More differs between two versions than a host has memory to list."""
+
+
 class ReceiveFailed(VolumeError):
     """`btrfs receive` failed."""
 

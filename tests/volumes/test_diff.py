@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from pathlib import Path
 from uuid import UUID
@@ -10,7 +11,8 @@ from uuid import UUID
 import pytest
 
 from hostagent.linux import btrfs
-from hostagent.volumes.diff import Difference, diff
+from hostagent.volumes.diff import Difference, are_related, diff
+from hostagent.volumes.errors import TooManyPaths
 from hostagent.volumes.store import VolumeStore
 from hostagent.volumes.volume import Volume
 from tests.volumes.saving import TENANT
@@ -90,6 +92,38 @@ def test_no_link_leads_to_files_of_the_host(volume: Volume, tmp_path: Path) -> N
         (pair.upper / name / "secret").mkdir(parents=True)
     added = ["loop/secret", "moves", "replaced/secret"]
     assert pair.diff() == Difference(added, ["loop", "moved", "replaced"], ["first"])
+
+
+@pytest.mark.parametrize("change", ["moved", "touched", "gone", "made", "received apart"])
+def test_memory_has_a_limit(volume: Volume, change: str) -> None:
+    pair = Pair(volume)
+    top = pair.upper / "top"
+
+    def make() -> None:
+        top.mkdir()
+        for number in range(1000):
+            (top / f"{number}").touch()
+
+    if change != "made":
+        make()
+    pair.begin()
+    if change == "moved":
+        top.rename(pair.upper / "other")
+    elif change == "touched":
+        for path in top.iterdir():
+            path.chmod(0o600)
+    elif change == "made":
+        make()
+    else:
+        shutil.rmtree(top)
+    if change == "received apart":
+        pair.upper.rename(pair.upper.with_name("old"))
+        pair.upper.mkdir()
+        make()
+    assert pair.diff() != Difference()
+    assert are_related(pair.old, pair.new) == (change != "received apart")
+    with pytest.raises(TooManyPaths):
+        diff(pair.old, pair.new, room_bytes=50_000)
 
 
 def test_what_overlayfs_writes_reads_as_what_the_user_did(volume: Volume) -> None:
