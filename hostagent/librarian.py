@@ -42,8 +42,14 @@ class Librarian:
             except StaleBoot:
                 raise
             except (AgentError, OSError):  # logged, each one
-                await asyncio.sleep(jitter(RETRY_S))
-                self._library.changed.set()
+                await self._again_later()
+            except Exception:  # an image that cannot be read must not end the agent of all sandboxes
+                logger.exception("images_not_kept_up")
+                await self._again_later()
+
+    async def _again_later(self) -> None:
+        await asyncio.sleep(jitter(RETRY_S))
+        self._library.changed.set()
 
     async def _publish(self) -> None:
         """Once, when the start of everything is over: what this host has made and the registry has not."""
