@@ -3,6 +3,7 @@ repeats it (`hostagent.backoff`)."""
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Sequence
 from types import TracebackType
@@ -22,6 +23,8 @@ PIECEMEAL_BYTES = 512 * 1024  # a longer body is handed to the socket in pieces,
 CONNECT_S = 10.0
 CALL_S = 30.0
 COMMIT_S = 300.0  # the server looks at each new object of a version
+CONNECTIONS = 8
+COMMITS_AT_ONCE = 4  # a slow store must not take the connections that heartbeats need
 STALE = {"stale_lease", "head_moved"}
 REPORT_S = 60.0  # megabytes of output over a slow line
 POLL_WAIT_S = 30
@@ -38,6 +41,7 @@ class Client:
         self._key = key
         self._session: aiohttp.ClientSession | None = None
         self._storage: aiohttp.ClientSession | None = None
+        self._commits = asyncio.Semaphore(COMMITS_AT_ONCE)
         self.boot_epoch = 0
 
     @property
@@ -54,7 +58,7 @@ class Client:
         self._session = aiohttp.ClientSession(
             headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),
-            connector=aiohttp.TCPConnector(limit=8, keepalive_timeout=60),
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=60),
         )
         self._storage = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
         return self
@@ -123,7 +127,8 @@ class Client:
 
     async def commit(self, version: heldwire.VersionRequest) -> heldwire.Receipt:
         """Publish a version; durable when this returns. StaleSandbox where it must not be."""
-        return await self._call_for_sandbox("/versions", heldwire.Receipt, version, timeout_s=COMMIT_S)
+        async with self._commits:
+            return await self._call_for_sandbox("/versions", heldwire.Receipt, version, timeout_s=COMMIT_S)
 
     async def _call_for_sandbox(self, path: str, kind: type[T], body: Any, *, timeout_s: float = CALL_S) -> T:
         try:
