@@ -40,7 +40,9 @@ class Host:
         self.run_dir = owner.RUN / config.instance
         self.slots: dict[str, NetworkSlot] = {}  # of the sandboxes that exist, as `claims`
         self.claims: dict[str, Claim] = {}
-        self.sweeps: list[Callable[[], None]] = [self._sweep_images, self.remove_qgroups]
+        self.sweeps: list[Callable[[], None]] = [
+            self._sweep_images, self.remove_qgroups, lambda: btrfs.quota_mend(self.fs.root)
+        ]  # fmt: skip
         self._stale_qgroups: set[int] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 

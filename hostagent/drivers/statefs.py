@@ -67,6 +67,7 @@ def open_state(config: Config) -> StateFs:
         if not btrfs.is_btrfs(fs.root):
             _mount_image(config, state_dir / "fs.btrfs", fs.root)
         btrfs.quota_enable(fs.root)
+        btrfs.quota_mend(fs.root)
         # Closed to everybody else: ids on disk are the sandboxes', so a set-user-id file of a tenant's root
         # would be one of the host's root.
         for directory in (fs.images, fs.tenants, fs.sandboxes, fs.exits):

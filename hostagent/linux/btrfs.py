@@ -21,6 +21,7 @@ TOP_LEVEL = 5  # id of the subvolume that all others are in
 _PATH = struct.Struct("=q4088s")  # btrfs_ioctl_vol_args: fd, name
 _SNAPSHOT = struct.Struct("=qQQ32s4040s")  # btrfs_ioctl_vol_args_v2: fd, transid, flags, unused, name
 _QUOTA = struct.Struct("=QQ")  # btrfs_ioctl_quota_ctl_args: cmd, status
+_QUOTA_RESCAN_BYTES = 64  # btrfs_ioctl_quota_rescan_args: nothing in it is ours to set
 _QGROUP_CREATE = struct.Struct("=QQ")  # btrfs_ioctl_qgroup_create_args: create, qgroupid
 _QGROUP_LIMIT = struct.Struct("=QQQQQQ")  # btrfs_ioctl_qgroup_limit_args: id, flags, max/max/rsv/rsv
 _LOOKUP = struct.Struct("=QQ4080s")  # btrfs_ioctl_ino_lookup_args: treeid, objectid, name
@@ -48,6 +49,7 @@ _IOC_SET_RECEIVED_SUBVOL = _ioctl(3, 37, _RECEIVED.size)
 _IOC_GET_SUBVOL_INFO = _ioctl(2, 60, _SUBVOL_INFO.size)
 _IOC_QUOTA_CTL = _ioctl(3, 40, _QUOTA.size)
 _IOC_QGROUP_CREATE = _ioctl(1, 42, _QGROUP_CREATE.size)
+_IOC_QUOTA_RESCAN = _ioctl(1, 44, _QUOTA_RESCAN_BYTES)
 _IOC_QGROUP_LIMIT = _ioctl(2, 43, _QGROUP_LIMIT.size)
 _FS_IOC_GETVERSION = 2 << 30 | _GENERATION.size << 16 | ord("v") << 8 | 1
 _SUBVOL_RDONLY = 2
@@ -193,29 +195,58 @@ def qgroup_limit(path: Path, limit_bytes: int) -> None:
     _call(path, _IOC_QGROUP_LIMIT, data, f"qgroup limit {path}")
 
 
-def qgroup_destroy(directory: Path, subvolume: int) -> bool:
-    """Remove the qgroup of a destroyed subvolume. False while the kernel still drops the subvolume.
-    Newer kernels (6.12 on) remove it themselves."""
+def is_quota_wrong(directory: Path) -> bool:
+    """Whether the kernel has given up counting. Kernels before 5.17 do not say."""
+    mark = _qgroups_of(uuid(directory)) / "inconsistent"
+    return mark.exists() and mark.read_text().strip() != "0"
+
+
+def quota_mend(directory: Path) -> None:
+    """Have the kernel count anew, in the background, where it has marked its numbers as wrong: as long as
+    they are, no limit holds."""
+    if not is_quota_wrong(directory):
+        return
     try:
+        _call(directory, _IOC_QUOTA_RESCAN, bytes(_QUOTA_RESCAN_BYTES), f"quota rescan {directory}")
+    except OSError as error:
+        if error.errno != errno.EINPROGRESS:
+            raise
+
+
+def qgroup_destroy(directory: Path, subvolume: int) -> bool:
+    """Remove the qgroup of a destroyed subvolume. False while the kernel still drops the subvolume, or has
+    not counted that: a qgroup that is removed before makes all numbers of the file system wrong.
+    Newer kernels (6.12 on) remove it themselves."""
+    counted = _qgroups_of(uuid(directory)) / f"0_{subvolume}"
+    try:
+        if any(int((counted / name).read_text()) for name in ("referenced", "exclusive")):
+            return False
         data = _QGROUP_CREATE.pack(0, subvolume)
         _call(directory, _IOC_QGROUP_CREATE, data, f"qgroup destroy 0/{subvolume}")
     except OSError as error:
         if error.errno == errno.EBUSY:
             return False
-        if error.errno != errno.ENOENT:
+        if error.errno not in (
+            errno.ENOENT,
+            errno.ENODEV,
+        ):  # ENODEV: of a file of /sys that goes while it is read
             raise
     return True
 
 
+def _qgroups_of(fs_uuid: UUID) -> Path:
+    return Path(f"/sys/fs/btrfs/{fs_uuid}/qgroups")
+
+
 def qgroups(fs_uuid: UUID) -> list[int]:
     """Ids of the subvolumes that have a qgroup, and of those that are gone and had one."""
-    return sorted(int(path.name[2:]) for path in Path(f"/sys/fs/btrfs/{fs_uuid}/qgroups").glob("0_*"))
+    return sorted(int(path.name[2:]) for path in _qgroups_of(fs_uuid).glob("0_*"))
 
 
 def qgroup_usage(fs_uuid: UUID, subvolume: int) -> tuple[int, int]:
     """Bytes a subvolume refers to, with those reserved for writes that are not committed yet; and its limit.
     FileNotFoundError where it has no qgroup."""
-    directory = Path(f"/sys/fs/btrfs/{fs_uuid}/qgroups/0_{subvolume}")
+    directory = _qgroups_of(fs_uuid) / f"0_{subvolume}"
     names = ("referenced", "rsv_data", "rsv_meta_pertrans", "rsv_meta_prealloc")
     used = sum(int((directory / name).read_text()) for name in names)
     return used, int((directory / "max_referenced").read_text())
