@@ -52,6 +52,12 @@ def heads() -> list[Build]:
     return builds
 
 
+def head_name(image: str) -> str:
+    """The build that a new workspace is to stand on; empty where none is published, or whole."""
+    whole = Image.objects.filter(name=image, head__damaged_at__isnull=True)
+    return whole.values_list("head__name", flat=True).first() or ""
+
+
 def build_get(image: str, name: str) -> Build:
     """Raises BuildNotFound. One that is being given up is still there."""
     found = Build.objects.filter(image__name=image, name=name).select_related("image").first()

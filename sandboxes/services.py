@@ -46,7 +46,7 @@ class Make:
     is_kept: bool
     is_synced: bool
     base_manifest: str = ""
-    image_build: str = ""  # what the base stands on
+    image_build: str = ""  # where the workspace does not say
 
 
 def sandbox_id_make() -> str:
@@ -60,7 +60,7 @@ def sandbox_create(sandbox_id: str, make: Make, workspace: Workspace | None, hos
         pk=sandbox_id, owner_id=make.owner_id, workspace=workspace, host=host,
         epoch=workspace.epoch if workspace else 1, image=make.image, vcpus=make.vcpus,
         memory_mb=make.memory_mb, disk_gb=make.disk_gb, is_kept=make.is_kept, is_synced=make.is_synced,
-        image_build=workspace.image_build if workspace else make.image_build,
+        image_build=(workspace.image_build if workspace else "") or make.image_build,
         base_manifest=make.base_manifest, checkpoint_s=settings.CHECKPOINT_S if workspace else 0,
         state=SandboxPhase.OFFERED if host else SandboxPhase.WAITING,
         revision=host_sandbox_revision_next(host.pk) if host else 0,

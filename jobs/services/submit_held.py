@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.models import ApiToken, User
 from hosts.models import Host
+from images.selectors import head_name
 from jobs.errors import BaseNotSaved, WrongImage
 from jobs.models import Job, JobEvent
 from jobs.services import held, room, schedule
@@ -130,11 +131,11 @@ def _hold(job: Job, workspace: Workspace | None, base: Workspace | None, hosts: 
     # Whoever waits for room was first.
     host = None if schedule.is_waited() else room.place(job, where, first=wanted)
     sandbox_id = sandbox_id_make()
+    build = _build(job, workspace, base)
     if job.workspace_name:
         workspace = _take(job, workspace, base, sandbox_id)
     begins_as = base.head.manifest if base and base.head and not workspace else ""
-    make = held.make_of(job, begins_as, base.image_build if base else "")
-    sandbox = sandbox_create(sandbox_id, make, workspace, host)
+    sandbox = sandbox_create(sandbox_id, held.make_of(job, begins_as, build), workspace, host)
     job.in_sandbox = sandbox
     _set(job, room.assigned(job, job.created_at) if host else held.why(job, workspace, hosts))
     job.save(force_insert=True)
@@ -142,6 +143,15 @@ def _hold(job: Job, workspace: Workspace | None, base: Workspace | None, hosts: 
         transaction.on_commit(schedule.schedule_waiting)
         return []
     return [room.offer(job, host, sandbox)]
+
+
+def _build(job: Job, workspace: Workspace | None, base: Workspace | None) -> str:
+    """What a sandbox stands on whose workspace does not say: files that are new begin on what every host can
+    have, so that they can be restored on any; others are on one host, which knows."""
+    if base is not None:
+        return base.image_build
+    is_new = bool(job.workspace_name) and (workspace is None or _is_new(workspace))
+    return head_name(job.image) if is_new else ""
 
 
 def _take(job: Job, known: Workspace | None, base: Workspace | None, sandbox_id: str) -> Workspace:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import User
+from images.models import Build
 from jobs.errors import WrongImage
 from jobs.models import Job
 from sandboxes.models import Sandbox
@@ -73,9 +75,25 @@ def test_later_sandboxes_are_wished_with_the_pin(owner: User) -> None:
     assert wish_of(agent)["image_build"] == "standard-1"
 
 
-def test_a_new_workspace_stands_on_what_its_host_has(owner: User) -> None:
+def test_a_new_workspace_stands_on_what_every_host_can_have(owner: User) -> None:
     agent = Agent()
     published(build="standard-2")
+    job(owner, workspace="new")
+    assert wish_of(agent)["image_build"] == "standard-2"
+
+
+def test_files_that_were_never_saved_stand_on_what_their_host_knows(owner: User) -> None:
+    agent = Agent()
+    published(build="standard-2")
+    Workspace.objects.create(owner=owner, name="local", disk_gb=2, host=agent.host)
+    job(owner, workspace="local")
+    assert wish_of(agent)["image_build"] is None
+
+
+def test_nothing_new_stands_on_a_damaged_build(owner: User) -> None:
+    agent = Agent()
+    published(build="standard-2")
+    Build.objects.update(damaged_at=timezone.now())
     job(owner, workspace="new")
     assert wish_of(agent)["image_build"] is None
 
