@@ -81,8 +81,11 @@ class Saver:
     async def _resize(self) -> None:
         """A volume that holds more than it may is asked again, now and then."""
         disk_gb = self._record.wish.disk_gb
-        if disk_gb != self._disk_gb and await self._volume.resize(disk_gb):
-            self._disk_gb = disk_gb
+        try:
+            if disk_gb != self._disk_gb and await self._volume.resize(disk_gb):
+                self._disk_gb = disk_gb
+        except OSError as error:
+            self._log.warning("volume_not_resized", error=str(error))
 
     async def _sync(self) -> None:
         sync = self._wished_sync
@@ -93,7 +96,7 @@ class Saver:
 
     async def _answer(self, reason: VersionReason, sync: int) -> None:
         if not await self._save(reason, sync):
-            tree_bytes, _ = await self._volume.size()
+            tree_bytes, _ = await self._size() or self._told or (0, False)
             self._tell(tree_bytes, is_dirty=False, sync=sync)
         self._synced = sync
 
@@ -115,14 +118,18 @@ class Saver:
             await asyncio.sleep(backoff.next_s())
 
     async def _measure(self) -> None:
-        try:
-            size = await self._volume.size()
-        except OSError as error:
-            self._log.warning("volume_not_measured", error=str(error))
-            return
-        if size != self._told:
+        size = await self._size()
+        if size is not None and size != self._told:
             self._told = size
             self._tell(size[0], is_dirty=size[1], sync=0)
+
+    async def _size(self) -> tuple[int, bool] | None:
+        """Bytes, and whether they look changed; None where that cannot be read now. No save depends on it."""
+        try:
+            return await self._volume.size()
+        except OSError as error:
+            self._log.warning("volume_not_measured", error=str(error))
+            return None
 
     def _say_trouble(self) -> None:
         """That saving fails, or works again."""
