@@ -1,4 +1,4 @@
-"""What the agent does so that gateways reach its sandboxes: it says where, and hands keys to its data port."""
+"""What the agent does so that gateways reach its sandboxes: it says where, and hands on keys."""
 
 from __future__ import annotations
 

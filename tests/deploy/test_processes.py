@@ -34,10 +34,10 @@ def programs(tmp_path: Path, **settings: str) -> dict[str, Any]:
 
 def test_every_process_but_the_agent_gives_up_its_rights(tmp_path: Path) -> None:
     found = programs(tmp_path)
-    assert set(found) == {"redis", "s3", "web", "worker", "beat", "agent"}
+    assert set(found) == {"redis", "s3", "web", "worker", "beat", "gateway", "agent", "data"}
     for name, program in found.items():
         drops = program.command.startswith("setpriv --reuid=") and "--bounding-set=-all" in program.command
-        assert drops == (name != "agent"), name
+        assert drops == (name not in {"agent", "data"}), name
 
 
 @pytest.mark.parametrize("value", ["100%", "a,b=c", "it's", "%(here)s", "", "#x;y"])

@@ -306,7 +306,7 @@ async def start_process(config: Config, port: int) -> asyncio.subprocess.Process
         for name in ("state_dir", "instance", "network4", "network6")
     }
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "hostagent.dataport"),
+        *(sys.executable, "-m", "hostagent", "data"),
         cwd=ROOT,
         env={**os.environ, **agent, "MAGS_DATA_PORT_PORT": str(port)},
         stderr=asyncio.subprocess.PIPE,
