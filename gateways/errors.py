@@ -20,5 +20,6 @@ class CannotWake(Conflict):
     """Its words are shown to visitors."""
 
     code = "cannot_wake"
-    default_message = "The sandbox behind this URL is stopped."
-    default_remediation = "Its owner can start it again: `mags run` with the same workspace."
+    default_message = (
+        "The sandbox behind this URL is stopped. Its owner can start it again by a job on the same workspace."
+    )
