@@ -8,7 +8,7 @@ from gateways.selectors import Place
 from hosts.tickets import ticket_sign
 from jobs.standing import Standing
 
-MAX_AGE_S = 10  # a matter of load: where a host refuses, the gateway asks again at once
+MAX_AGE_S = 2  # so soon another port of a URL is in force; where a host refuses, gateways ask again at once
 UNSETTLED_MAX_AGE_S = 1  # of what is not running: somebody may be about to start it
 
 
