@@ -38,6 +38,7 @@ while True:
     mask, length = sock.recv(4), frame[1] & 127
     text = bytes(byte ^ mask[n % 4] for n, byte in enumerate(sock.recv(length)))
     sock.sendall(b"\\x81" + bytes([len(text)]) + text)
+    sock.close()
 """
 LABEL = "shop"
 
