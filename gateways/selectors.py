@@ -34,6 +34,15 @@ class Place:
         return groups_of(self.sandbox)
 
 
+def label_exists(label: str) -> bool:
+    """Whether it leads somewhere, or did and may again."""
+    try:
+        place_find(label, "http")
+    except NoSuchLabel:
+        return False
+    return True
+
+
 def place_find(label: str, kind: Kind) -> Place:
     """Raises NoSuchLabel."""
     job_id = label_uuid(label)

@@ -8,11 +8,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from core.api.views import WaitingView
+from core.labels import label_of_host
 from gateways.api.authentication import GatewayAuthentication, IsGateway
 from gateways.api.queries import query_of
 from gateways.api.wire import route_object
-from gateways.errors import CannotWake
-from gateways.selectors import place_find
+from gateways.errors import CannotWake, NoSuchLabel
+from gateways.selectors import label_exists, place_find
 from jobs.standing import Standing
 
 SSH_REVISION = 1  # of the list without any port
@@ -66,3 +67,18 @@ class SshPortsView(WaitingView):
     def look(self) -> Response | None:
         is_due = self._after != SSH_REVISION or self.is_over
         return Response({"revision": SSH_REVISION, "ports": {}}) if is_due else None
+
+
+@extend_schema(exclude=True)
+class CertificateView(APIView):
+    """Whether the TLS proxy may get a certificate for a name. Open, as proxies ask without a key; a visit of the
+    URL tells the same."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+    def get(self, request: Request) -> Response:
+        label = label_of_host(request.query_params.get("domain", ""))
+        if label is None or not label_exists(label):
+            raise NoSuchLabel
+        return Response({})
