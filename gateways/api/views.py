@@ -71,8 +71,8 @@ class SshPortsView(WaitingView):
 
 @extend_schema(exclude=True)
 class CertificateView(APIView):
-    """Whether the TLS proxy may get a certificate for a name. Open, as proxies ask without a key; a visit of the
-    URL tells the same."""
+    """Whether the TLS proxy may get a certificate for a name. Open: proxies ask without a key, and a visit of
+    the URL tells the same."""
 
     authentication_classes = ()
     permission_classes = ()

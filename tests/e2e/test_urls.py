@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import subprocess
 import sys
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
-import aiohttp
-import httpx
 import pytest
 
 from deploy.layout import ROOT
 from hostagent.linux import cgroup
 from tests.e2e.running import RunningStack
+from tests.e2e.visitor import Visitor
 
 pytestmark = [pytest.mark.stack, pytest.mark.privileged, pytest.mark.timeout(300)]
 
@@ -41,43 +37,6 @@ while True:
     sock.close()
 """
 LABEL = "shop"
-
-
-class Visitor:
-    """Somebody outside. Names below the apps domain are this machine's."""
-
-    def __init__(self, stack: RunningStack) -> None:
-        self.port = stack.layout.gateway_port
-
-    def get(self, label: str, path: str = "/", **headers: str) -> httpx.Response:
-        url = f"http://127.0.0.1:{self.port}{path}"
-        host = {"Host": f"{label}.apps.localhost:{self.port}"}
-        with httpx.Client(trust_env=False, timeout=70) as client:
-            return client.get(url, headers=host | headers)
-
-    def until(self, label: str, status: int = 200) -> httpx.Response:
-        """A server inside needs a moment to listen; a gateway knows for a moment what was."""
-        deadline = time.monotonic() + 30
-        while (answer := self.get(label)).status_code != status:
-            assert time.monotonic() < deadline, answer.text
-            time.sleep(0.1)
-        return answer
-
-    @contextlib.asynccontextmanager
-    async def socket(self, label: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-        """A WebSocket, as soon as what the label leads to takes one."""
-        url, headers = f"http://127.0.0.1:{self.port}/", {"Host": f"{label}.apps.localhost:{self.port}"}
-        deadline = time.monotonic() + 30
-        async with aiohttp.ClientSession() as session:
-            while True:
-                try:
-                    socket = await session.ws_connect(url, headers=headers)
-                    break
-                except aiohttp.WSServerHandshakeError:
-                    assert time.monotonic() < deadline
-                    await asyncio.sleep(0.1)
-            async with socket:
-                yield socket
 
 
 def sandbox_of(stack: RunningStack, job: str) -> str:
