@@ -70,6 +70,7 @@ def job(stack: RunningStack) -> Iterator[str]:
 
 def test_a_server_in_a_sandbox_is_reached_by_its_id_and_by_its_name(visitor: Visitor, job: str) -> None:
     assert visitor.until(job).text == visitor.until(LABEL).text == "hello\n"
+    assert visitor.get(LABEL).headers["Content-Type"] == "text/html"
     assert visitor.get(LABEL, "/nothing").status_code == 404
     assert visitor.get("nobody").json()["code"] == "no_such_url"
 
@@ -124,8 +125,8 @@ def test_a_gateway_and_a_data_port_that_were_killed_are_back(
 
 def test_what_was_stopped_says_so(stack: RunningStack, visitor: Visitor, job: str) -> None:
     mags(stack, "stop", "urls")
-    answer = visitor.get(LABEL, Accept="text/html")
-    assert (answer.status_code, answer.headers["Content-Type"]) == (503, "text/html; charset=utf-8")
+    answer = visitor.until(LABEL, 503, Accept="text/html")
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "is stopped" in answer.text
     mags(stack, "url", "remove", LABEL)
     assert visitor.until(LABEL, 404).json()["code"] == "no_such_url"

@@ -25,10 +25,10 @@ class Visitor:
         with httpx.Client(trust_env=False, timeout=70) as client:
             return client.get(url, headers=host | headers)
 
-    def until(self, label: str, status: int = 200) -> httpx.Response:
+    def until(self, label: str, status: int = 200, **headers: str) -> httpx.Response:
         """A server inside needs a moment to listen; a gateway knows for a moment what was."""
         deadline = time.monotonic() + 30
-        while (answer := self.get(label)).status_code != status:
+        while (answer := self.get(label, **headers)).status_code != status:
             assert time.monotonic() < deadline, answer.text
             time.sleep(0.1)
         return answer

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.test import Client
 
 from accounts.models import User
@@ -68,11 +69,17 @@ def test_a_sandbox_that_starts_and_one_that_is_stopped(agent: Agent, gateway: Ga
     assert (status, answer["code"]) == (409, "cannot_wake")
 
 
-def test_a_wake_waits_until_the_sandbox_is_up(web: Any, agent: Agent, gateway: Gateway, owner: User) -> None:
-    """The waiting request and the host's report are different processes' threads, as in life."""
+def test_a_wake_waits_until_the_sandbox_is_up(agent: Agent, gateway: Gateway, owner: User) -> None:
     job = held.job(owner, kept=True, url_port=80)
     found: list[tuple[int, dict[str, Any]]] = []
-    waiting = threading.Thread(target=lambda: found.append(gateway.wake(job.pk, wait=20)))
+
+    def wake() -> None:
+        try:
+            found.append(gateway.wake(job.pk, wait=20))
+        finally:
+            connections.close_all()  # of this thread
+
+    waiting = threading.Thread(target=wake)
     waiting.start()
     held.start(agent, job)
     waiting.join(20)
