@@ -178,7 +178,7 @@ async def gateway(config: Config, control: ControlPlaneServer) -> AsyncIterator[
     }
     own = {"MAGS_GATEWAY_CONTROL_URL": f"http://127.0.0.1:{control.port}", "MAGS_GATEWAY_KEY": KEY}
     with (
-        process(sys.executable, "-m", "hostagent.dataport", **agent, MAGS_DATA_PORT_PORT=data_port),
+        process(sys.executable, "-m", "hostagent", "data", **agent, MAGS_DATA_PORT_PORT=data_port),
         process(sys.executable, "-m", "gateway", **own, MAGS_GATEWAY_PORT=port),
     ):
         await listening("127.0.0.1", data_port)

@@ -27,7 +27,7 @@ from core.middleware import ApiMiddleware
 P = ParamSpec("P")
 T = TypeVar("T")
 
-API_PREFIXES = ("/api/v1/", "/api/v2/", "/api/host/")
+API_PREFIXES = ("/api/v1/", "/api/v2/", "/api/host/", "/api/gateway/")
 
 
 class BadHost(Invalid):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from django.urls import reverse
 
+from core.labels import label_url
 from jobs.models import Job, JobEvent
 from jobs.states import JOB_FINAL, JobStatus, Reason
 
@@ -89,11 +90,12 @@ class Stage(NamedTuple):
 
 
 class Fact(NamedTuple):
-    """A line among the details: a text or a time."""
+    """A line among the details: a text, perhaps one that leads somewhere, or a time."""
 
     label: str
     text: str = ""
     at: datetime | None = None
+    address: str = ""
 
 
 class Draft(NamedTuple):
@@ -202,6 +204,9 @@ def facts(job: Job, host: str, isolation: str) -> list[Fact]:
         Fact("Timeout", duration_text(job.timeout_s * 1000) if job.timeout_s else "None"),
         Fact("Output", _output(job)),
     ]
+    if job.url_port:
+        url = label_url(str(job.pk))
+        found.append(Fact("URL", f"{url} (port {job.url_port})", address=url))
     if job.attempt > 1 or job.retries:
         found.append(Fact("Attempt", f"{job.attempt} ({job.retries} retries allowed)"))
     times = {
@@ -237,6 +242,8 @@ def _event_label(event: JobEvent) -> str:
         return _finished_label(detail.get("reason") or "", detail.get("exit_code"))
     if event.kind == "renamed":
         return f"Renamed to {detail.get('name', '')}"
+    if event.kind == "url_opened":
+        return f"URL leads to port {detail.get('url_port', '')}"
     labels = {
         "started": "Script started", "retrying": "Trying again", "save_failing": "Files cannot be saved",
         "save_works": "Files can be saved again",

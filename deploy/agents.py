@@ -16,6 +16,7 @@ from deploy.errors import SetupError
 from deploy.layout import Layout, read_env_file, write_env_file
 
 PROCESS = "agent"
+DATA_PROCESS = "data"
 SETTINGS = "settings.env"
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 # One is added to the instance of the machine's own agent: `down.is_of` then keeps their names apart.
@@ -35,6 +36,8 @@ class Agent:
     process: str  # its name under supervisord
     environment: Mapping[str, str]
     started_with: Path  # the environment that it was last started with
+    data_process: str  # that of its data port
+    data_port: int
 
     @property
     def state(self) -> Path:
@@ -55,7 +58,7 @@ class Agent:
 
 def agents_of(layout: Layout) -> list[Agent]:
     """The machine's own agent first."""
-    own = _agent(layout, PROCESS, agent_environment(layout))
+    own = _agent(layout, "", agent_environment(layout), layout.data_port)
     return [own, *(_further(layout, name) for name in further_names(layout))]
 
 
@@ -65,6 +68,7 @@ def agent_environment(layout: Layout) -> dict[str, str]:
         "MAGS_AGENT_SERVER_URL": layout.web_url,
         "MAGS_AGENT_STATE_DIR": str(layout.agent_state),
         "MAGS_AGENT_INSTANCE": layout.instance,
+        "MAGS_AGENT_DATA_ADDRESS": _data_address(layout, layout.data_port),
         **{k: v for k, v in layout.settings if k.startswith("MAGS_AGENT_")},
     }
 
@@ -122,13 +126,28 @@ def _apart(layout: Layout, name: str) -> dict[str, str]:
 
 def _further(layout: Layout, name: str) -> Agent:
     directory = layout.hosts / name
+    own = read_env_file(directory / SETTINGS)
+    data_port = layout.data_port + LETTERS.index(own["MAGS_AGENT_INSTANCE"][-1]) + 1
     environment = {
         **agent_environment(layout),
         "MAGS_AGENT_STATE_DIR": str(directory / "agent"),
-        **read_env_file(directory / SETTINGS),
+        "MAGS_AGENT_DATA_ADDRESS": _data_address(layout, data_port),
+        **own,
     }
-    return _agent(layout, f"{PROCESS}-{name}", environment)
+    return _agent(layout, f"-{name}", environment, data_port)
 
 
-def _agent(layout: Layout, process: str, environment: Mapping[str, str]) -> Agent:
-    return Agent(process, environment, layout.run / f"{process}.env")
+def _data_address(layout: Layout, port: int) -> str:
+    address = layout.address_of(DATA_PROCESS)
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _agent(layout: Layout, suffix: str, environment: Mapping[str, str], data_port: int) -> Agent:
+    process = PROCESS + suffix
+    return Agent(process, environment, layout.run / f"{process}.env", DATA_PROCESS + suffix, data_port)
+
+
+def data_environment(layout: Layout, agent: Agent) -> dict[str, str]:
+    """Of the agent's data port, which reads the agent's settings too."""
+    common = {k: v for k, v in layout.settings if k.startswith("MAGS_DATA_PORT_")}
+    return {**agent.environment, **common, "MAGS_DATA_PORT_PORT": str(agent.data_port)}

@@ -60,6 +60,7 @@ def status(layout: Layout) -> None:
     for state in supervisor.states():
         say(f"  {state.name:8} {state.state:9} {state.description}")
     say(f"\n  Dashboard  {layout.public_url}")
+    say(f"  URLs       {layout.url_form.format(label='<id or alias>')}")
 
 
 def logs(layout: Layout) -> None:

@@ -17,6 +17,8 @@ class Credentials:
     redis_password: str = field(metadata={"bytes": 32})
     s3_access_key: str = field(metadata={"bytes": 15})
     s3_secret_key: str = field(metadata={"bytes": 30})
+    gateway_key: str = field(metadata={"bytes": 32})
+    ticket_key: str = field(metadata={"bytes": 32})  # this many: an Ed25519 key
     admin_password: str = field(metadata={"bytes": 15})  # somebody may have to type it
 
 

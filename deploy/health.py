@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import http.client
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import redis
 from celery import Celery
@@ -20,6 +23,7 @@ from deploy.layout import Layout
 from deploy.progress import step
 from deploy.supervise import Supervisor
 from hostagent import control
+from hostagent.dataport.server import CONTROL
 from hostagent.errors import AgentError
 
 READY_LIMIT_S = {"s3": 60, "worker": 60}
@@ -54,7 +58,14 @@ class Health:
                 self.wait(name)
 
     def checks(self) -> dict[str, Callable[[], bool]]:
-        return {"redis": self.redis, "s3": self.s3, "web": self.web, "worker": self.worker, "beat": self.beat}
+        return {
+            "redis": self.redis,
+            "s3": self.s3,
+            "web": self.web,
+            "worker": self.worker,
+            "beat": self.beat,
+            "gateway": self.gateway,
+        }
 
     def redis(self) -> bool:
         try:
@@ -79,15 +90,16 @@ class Health:
     def beat(self) -> bool:
         return self.supervisor.state("beat").state == "RUNNING"
 
+    def gateway(self) -> bool:
+        """Whether it answers: that no sandbox has this machine's own name."""
+        return _answers(self.layout.gateway_url, status=HTTPStatus.MISDIRECTED_REQUEST)
+
+    def data_port(self, agent: Agent) -> bool:
+        return bool(_asked(agent.state / CONTROL, "connections"))
+
     def agent(self, agent: Agent) -> bool:
         """Whether it runs and the server knows."""
-        # In a thread: the caller's may have an event loop of its own.
-        with ThreadPoolExecutor(1) as thread:
-            asked = thread.submit(asyncio.run, control.ask(agent.state, "status"))
-        try:
-            return bool(asked.result()["boot_epoch"])
-        except AgentError:
-            return False
+        return bool(_asked(agent.state, "status").get("boot_epoch"))
 
     def _log_tail(self, name: str) -> str:
         path = self.layout.log / f"{name}.log"
@@ -98,11 +110,23 @@ class Health:
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def _answers(url: str) -> bool:
-    """Whether with 200."""
+def _asked(directory: Path, command: str) -> dict[str, Any]:
+    """What a process of a host answers on its control socket; nothing where it does not."""
+    # In a thread: the caller's may have an event loop of its own.
+    with ThreadPoolExecutor(1) as thread:
+        asked = thread.submit(asyncio.run, control.ask(directory, command))
     try:
-        with _direct.open(url, timeout=ASK_TIMEOUT_S):
-            return True
+        return asked.result()
+    except AgentError:
+        return {}
+
+
+def _answers(url: str, *, status: int = HTTPStatus.OK) -> bool:
+    try:
+        with _direct.open(url, timeout=ASK_TIMEOUT_S) as answer:
+            return bool(answer.status == status)
+    except urllib.error.HTTPError as error:
+        return error.code == status
     except (OSError, http.client.HTTPException):  # HTTPError is an OSError
         return False
 

@@ -46,7 +46,8 @@ def remove(layout: Layout, name: str, *, is_forced: bool = False) -> None:
         with step("taking its key away"), _perhaps(is_forced):
             stack.manage(["host_revoke", agent.environment["MAGS_AGENT_HOST_NAME"]], "its key is still good")
     with step(f"stopping {agent.process}"):
-        _stop(stack.supervisor, agent.process)
+        for process in (agent.data_process, agent.process):
+            _stop(stack.supervisor, process)
     with step("removing its sandboxes, mounts and networks"):
         down.undo(stack, agent)
         down.refuse_remains(lambda: down.remaining_of(agent))

@@ -50,3 +50,6 @@ def start(stack: Stack, agent: Agent) -> None:
     with step(f"{agent.process} is ready"):
         stack.supervisor.ensure_started(agent.process)
         stack.health.wait(agent.process, lambda: stack.health.agent(agent))
+    with step(f"{agent.data_process} is ready"):
+        stack.supervisor.ensure_started(agent.data_process)
+        stack.health.wait(agent.data_process, lambda: stack.health.data_port(agent))

@@ -25,6 +25,8 @@ class Layout:
     web_port: int = 8080
     redis_port: int = 6390
     s3_port: int = 8333  # and the seven ports after it: SeaweedFS's own servers
+    gateway_port: int = 8081
+    data_port: int = 8470  # of the machine's own host; those of further ones follow
     user: str = "mags"
     settings: tuple[tuple[str, str], ...] = ()
 
@@ -56,17 +58,44 @@ class Layout:
     @property
     def web_url(self) -> str:
         """Where this machine reaches the web process, whatever address visitors use."""
-        host = "127.0.0.1" if self.bind in {"0.0.0.0", "::"} else self.bind  # noqa: S104 - compared, not bound
-        return f"http://{host}:{self.web_port}"
+        return _url(self.bind, self.web_port)
+
+    @property
+    def gateway_address(self) -> str:
+        return dict(self.settings).get("MAGS_GATEWAY_ADDRESS", self.bind)
+
+    @property
+    def gateway_url(self) -> str:
+        """Where this machine reaches the gateway."""
+        return _url(self.gateway_address, self.gateway_port)
+
+    @property
+    def url_form(self) -> str:
+        """Of sandboxes' public URLs."""
+        chosen = dict(self.settings)
+        domain = chosen.get("MAGS_GATEWAY_APPS_DOMAIN", "apps.localhost")
+        return chosen.get("MAGS_URL_FORM", f"http://{{label}}.{domain}:{self.gateway_port}")
 
     @property
     def public_url(self) -> str:
         return dict(self.settings).get("MAGS_PUBLIC_URL", self.web_url)
 
+    def address_of(self, process: str) -> str:
+        """Where it listens."""
+        data = dict(self.settings).get("MAGS_DATA_PORT_ADDRESS", "127.0.0.1")
+        chosen = {"web": self.bind, "gateway": self.gateway_address, "data": data}
+        return chosen.get(process, "127.0.0.1")
+
     def named_ports(self) -> list[tuple[str, str, int]]:
         """(process, the setting that moves it, port)"""
         s3 = [("s3", "MAGS_S3_PORT", self.s3_port + n) for n in range(8)]
-        return [("web", "MAGS_WEB_PORT", self.web_port), ("redis", "MAGS_REDIS_PORT", self.redis_port), *s3]
+        return [
+            ("web", "MAGS_WEB_PORT", self.web_port),
+            ("gateway", "MAGS_GATEWAY_PORT", self.gateway_port),
+            ("redis", "MAGS_REDIS_PORT", self.redis_port),
+            ("data", "MAGS_DATA_PORT_PORT", self.data_port),
+            *s3,
+        ]
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Layout:
@@ -80,9 +109,17 @@ def load(environ: Mapping[str, str] = os.environ) -> Layout:
         web_port=_port(values, "MAGS_WEB_PORT", 8080),
         redis_port=_port(values, "MAGS_REDIS_PORT", 6390),
         s3_port=_port(values, "MAGS_S3_PORT", 8333),
+        gateway_port=_port(values, "MAGS_GATEWAY_PORT", 8081),
+        data_port=_port(values, "MAGS_DATA_PORT_PORT", 8470),
         user=values.get("MAGS_SYSTEM_USER", "mags"),
         settings=tuple(sorted(settings.items())),
     )
+
+
+def _url(address: str, port: int) -> str:
+    """Of what listens there, as seen from this machine."""
+    host = "127.0.0.1" if address in {"0.0.0.0", "::"} else address  # noqa: S104 - compared, not bound
+    return f"http://{host}:{port}"
 
 
 def _port(values: Mapping[str, str], name: str, default: int) -> int:

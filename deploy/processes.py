@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from deploy.agents import agents_of
+from deploy.agents import agents_of, data_environment
 from deploy.credentials import Credentials
 from deploy.errors import SetupError
 from deploy.layout import ROOT, Layout
@@ -20,6 +20,9 @@ VENV_BIN = ROOT / ".venv" / "bin"
 PYTHON = str(VENV_BIN / "python")
 # Every descendant carries this in its environment: how leftovers of a killed supervisor are told apart.
 MARKER = "MAGS_STACK"
+# Settings of processes that are no Django, and those of them that Django needs too.
+NOT_THE_SERVERS = ("MAGS_AGENT_", "MAGS_GATEWAY_", "MAGS_DATA_PORT_")
+SHARED = ("MAGS_GATEWAY_KEY", "MAGS_GATEWAY_KEY_FILE")
 NO_RIGHTS = ["--clear-groups", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
 
 
@@ -48,8 +51,13 @@ def all_processes(layout: Layout, credentials: Credentials) -> list[Process]:
         Process("worker", [*celery, "worker", "--loglevel=INFO", "--concurrency=2",
                            "--without-gossip", "--without-mingle"], server, stop_wait_s=30),
         Process("beat", [*celery, "beat", "--loglevel=INFO", "--pidfile="], server),
+        # What it does when it is stopped takes MAGS_GATEWAY_GRACE_S.
+        Process("gateway", [PYTHON, "-m", "gateway"], gateway_environment(layout, credentials),
+                stop_wait_s=35),
         *(Process(agent.process, [PYTHON, "-m", "hostagent", "run"], dict(agent.environment),
                   is_root=True, is_started_first=False, stop_wait_s=20) for agent in agents_of(layout)),
+        *(Process(agent.data_process, [PYTHON, "-m", "hostagent", "data"], data_environment(layout, agent),
+                  is_root=True, is_started_first=False) for agent in agents_of(layout)),
     ]  # fmt: skip
 
 
@@ -81,8 +89,23 @@ def server_environment(layout: Layout, credentials: Credentials) -> dict[str, st
         "MAGS_S3_BUCKET": "mags",
         "MAGS_S3_ACCESS_KEY": credentials.s3_access_key,
         "MAGS_S3_SECRET_KEY": credentials.s3_secret_key,
-        **{k: v for k, v in layout.settings if not k.startswith("MAGS_AGENT_")},
+        "MAGS_URL_FORM": layout.url_form,
+        "MAGS_GATEWAY_KEY": credentials.gateway_key,
+        "MAGS_TICKET_KEY": credentials.ticket_key,
+        **{k: v for k, v in layout.settings if k in SHARED or not k.startswith(NOT_THE_SERVERS)},
         "MAGS_ALLOWED_HOSTS": ",".join(allowed_hosts(layout)),
+    }
+
+
+def gateway_environment(layout: Layout, credentials: Credentials) -> dict[str, str]:
+    """The operator's settings win, as everywhere."""
+    return {
+        "MAGS_GATEWAY_CONTROL_URL": layout.web_url,
+        "MAGS_GATEWAY_KEY": credentials.gateway_key,
+        "MAGS_GATEWAY_ADDRESS": layout.gateway_address,
+        "MAGS_GATEWAY_SSH_ADDRESS": layout.bind,
+        **{k: v for k, v in layout.settings if k.startswith("MAGS_GATEWAY_")},
+        "MAGS_GATEWAY_PORT": str(layout.gateway_port),
     }
 
 

@@ -50,8 +50,8 @@ class Stack:
         return [process.name for process in self.processes]
 
     def server_names(self) -> list[str]:
-        agents = {agent.process for agent in self.agents}
-        return [name for name in self.names() if name not in agents]
+        of_hosts = {name for agent in self.agents for name in (agent.process, agent.data_process)}
+        return [name for name in self.names() if name not in of_hosts]
 
     def manage(self, arguments: list[str], failure: str) -> str:
         """Run manage.py as the servers' user; returns what it printed."""

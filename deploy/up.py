@@ -128,7 +128,7 @@ def recover(stack: Stack) -> None:
     for name in ("supervisor.sock", "supervisord.pid"):
         (stack.layout.run / name).unlink(missing_ok=True)
     for process, setting, port in stack.layout.named_ports():
-        bind = stack.layout.bind if process == "web" else "127.0.0.1"
+        bind = stack.layout.address_of(process)
         if not becomes_free(bind, port):
             raise SetupError(
                 f"port {port} on {bind} is taken, and {process} needs it",

@@ -9,7 +9,7 @@ import aiohttp
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.errors import ControlPlaneAway, NoSuchLabel, NotRunning
+from gateway.errors import ControlPlaneAway, NoSuchLabel, Stopped
 
 LOOKUP_S = 3.0
 CONNECT_S = 2.0
@@ -58,7 +58,7 @@ class _Refusal(Struct, frozen=True):
 
 
 class ControlPlane:
-    """A client of it. Calls raise ControlPlaneAway, NoSuchLabel or NotRunning."""
+    """A client of it. Calls raise ControlPlaneAway, NoSuchLabel or Stopped."""
 
     def __init__(self, url: str, key: str) -> None:
         self._url = f"{url.rstrip('/')}/api/gateway/v1"
@@ -106,5 +106,5 @@ def _check(status: int, body: bytes) -> None:
     if status == 404:
         raise NoSuchLabel("there is no sandbox behind this URL")
     if status == 409:
-        raise NotRunning(msgspec.json.decode(body, type=_Refusal).error)
+        raise Stopped(msgspec.json.decode(body, type=_Refusal).error)
     raise ControlPlaneAway(f"the control plane answered {status}")

@@ -53,7 +53,15 @@ class NotRunning(GatewayError):
 
     status, code, title = 503, "sandbox_not_running", "The sandbox is not running yet"
     remediation = "Try again in a moment."
-    retry_after_s = 5
+    retry_after_s: int | None = 5
+
+
+class Stopped(NotRunning):
+    """The sandbox does not come up by being visited. The control plane's words say what helps."""
+
+    code, title = "sandbox_stopped", "The sandbox is stopped"
+    remediation = ""
+    retry_after_s = None
 
 
 class TooManyRequests(GatewayError):

@@ -15,7 +15,8 @@ class Passed(web.StreamResponse):
     """Without what aiohttp adds to answers of its own: no browser is told a type that nobody knows."""
 
     async def _prepare_headers(self) -> None:
-        added = {hdrs.CONTENT_TYPE, hdrs.SERVER} - set(self.headers)
+        # Asked of the headers themselves: many servers write `Content-type`.
+        added = [name for name in (hdrs.CONTENT_TYPE, hdrs.SERVER) if name not in self.headers]
         await super()._prepare_headers()
         for name in added:
             self.headers.popall(name, None)

@@ -20,6 +20,7 @@ import uvloop
 from hostagent import control, doctor, identity, images
 from hostagent.client import Client
 from hostagent.config import Config, load
+from hostagent.dataport import run as data_port
 from hostagent.drivers.base import Driver
 from hostagent.drivers.oci import OciDriver
 from hostagent.drivers.statefs import open_state
@@ -65,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     enrol.set_defaults(run=_enrol)
     for name, run, text in (
         ("run", _run, "run the agent; SIGTERM leaves the sandboxes to the next one"),
+        ("data", _data, "run the data port, through which gateways reach the sandboxes"),
         ("drain", _drain, "take no new work; what runs goes on"),
         ("undrain", _undrain, "take work again"),
         ("status", _status, "what the running agent does, as JSON"),
@@ -127,6 +129,14 @@ def run_agent(config: Config, driver: Driver) -> int:
         except* AgentError as group:
             status = _fatal(group, EXIT_FAILED)
     return status
+
+
+def _data(config: Config, _: argparse.Namespace) -> int:
+    try:
+        data_port.run(config)
+    except OSError as error:  # the port is taken, most likely
+        raise AgentError(f"the data port does not start: {error}") from error
+    return 0
 
 
 def _fatal(group: ExceptionGroup[AgentError], status: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -31,6 +31,7 @@ class Config:
     # ^[a-z][a-z0-9]{0,7}$: prefix of cgroups, interfaces, nft table; one per agent on a machine
     instance: str = "mags"
     host_name: str = ""  # empty: the machine's host name
+    data_address: str = "127.0.0.1:8470"  # where gateways reach the data port; empty: nowhere
 
     # Sandbox engine
     runtime: str = "crun"  # name or path of an OCI runtime
@@ -68,6 +69,21 @@ class Config:
     log_total_bytes: int = 64 * 1024 * 1024  # stored cap of one job
     log_tail_bytes: int = 64 * 1024  # the last part, always kept
     stop_grace_ms: int = 1000  # between SIGTERM and SIGKILL
+
+    def data_port(self) -> tuple[str, int] | None:
+        """Address and port of the data port, as gateways see it."""
+        if not self.data_address:
+            return None
+        address, _, port = self.data_address.rpartition(":")
+        try:
+            if not 0 < int(port) < 65_536:
+                raise ValueError(port)
+            return str(ip_address(address.strip("[]"))), int(port)
+        except ValueError as error:
+            raise ConfigError(
+                f"{PREFIX}DATA_ADDRESS={self.data_address!r} is no address",
+                "write 10.0.0.5:8470 or [fd00::5]:8470",
+            ) from error
 
     def deny_networks(self) -> list[IPv4Network | IPv6Network]:
         return [ip_network(text) for text in self.deny.split()]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ SOCKET = "agent.sock"
 ANSWER_S = 5.0
 LINE_LIMIT_BYTES = 16 * 1024 * 1024
 
-Handler = Callable[[str], dict[str, Any]]
+Handler = Callable[[str], Awaitable[dict[str, Any]]]
 
 
 @contextlib.asynccontextmanager
@@ -30,7 +30,7 @@ async def serve(state_dir: Path, handler: Handler) -> AsyncIterator[None]:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, ValueError, TimeoutError):
             line = await asyncio.wait_for(reader.readline(), ANSWER_S)
-            writer.write(msgspec.json.encode(handler(line.decode().strip())) + b"\n")
+            writer.write(msgspec.json.encode(await handler(line.decode().strip())) + b"\n")
             await writer.drain()
         writer.close()
 

@@ -121,6 +121,12 @@ class Keeper:
             why = self.record.end.message if self.record.end else ""
             raise DriverError(why.removeprefix(f"{outcome.NOT_STARTED}: ") or "its sandbox has ended")
 
+    async def thaw(self) -> None:
+        """Let it go on where it was frozen. DriverError where it is ending: what is killed stays frozen."""
+        if self._closed.is_set() or self._dropped.is_set() or self.record.phase is not HeldPhase.RUNNING:
+            raise DriverError("it is ending")
+        await self._site.driver.thaw(self.record.sandbox_id)
+
     # --- The life of it ---
 
     async def run(self) -> None:

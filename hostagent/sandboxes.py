@@ -177,6 +177,17 @@ class Sandboxes:
         if len(self._ended) > ENDED_LIMIT:
             self._ended.popitem(last=False)
 
+    async def wake(self, sandbox_id: str) -> dict[str, Any]:
+        """For the data port: somebody connects to a sandbox that is frozen."""
+        keeper = self._keepers.get(sandbox_id)
+        if keeper is None:
+            return {"error": "it is not on this host"}
+        try:
+            await keeper.thaw()
+        except DriverError as error:
+            return {"error": error.message}
+        return {"awake": True}
+
     # --- Volumes that nobody uses ---
 
     async def _delete(self, workspace: UUID) -> None:

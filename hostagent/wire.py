@@ -33,6 +33,15 @@ from hostagent.fields import (
 from hostagent.heldwire import ReportedSandbox, SandboxEnded, SandboxRunning, VolumeSize
 from hostagent.imagewire import Build
 
+# kid: raw public key in base64
+TicketKeys = Annotated[
+    dict[
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")],
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{43}=\Z")],
+    ],
+    Meta(max_length=16),
+]
+
 
 class Enrolment(Struct, frozen=True):
     host_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,64}\Z")]
@@ -88,6 +97,7 @@ class BootAnswer(Struct, frozen=True):
     drop_volumes: list[UUID] = field(default_factory=list)
     images: list[Build] = field(default_factory=list)  # what new sandboxes stand on
     publishes_images: bool = False
+    ticket_keys: TicketKeys | None = None  # None: a server that says nothing of them
 
 
 class PollAnswer(Struct, frozen=True):
@@ -103,6 +113,7 @@ class PollAnswer(Struct, frozen=True):
 
 class HeartbeatAnswer(Struct, frozen=True):
     draining: bool
+    ticket_keys: TicketKeys | None = None
 
 
 class Result(Struct, frozen=True):
@@ -141,6 +152,13 @@ class ReportedLease(Struct, frozen=True):
     phase: ReportedPhase
 
 
+class DataPort(Struct, frozen=True):
+    """Where gateways reach this host's sandboxes."""
+
+    address: str
+    port: int
+
+
 class Boot(Struct, frozen=True):
     machine_boot_id: str
     agent_version: str
@@ -149,6 +167,7 @@ class Boot(Struct, frozen=True):
     leases: list[ReportedLease]
     sandboxes: list[ReportedSandbox]
     volumes: list[UUID]
+    data_port: DataPort | None
 
 
 class Heartbeat(Struct, frozen=True):

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from hostagent import machine, wire
+from hostagent import machine, ticketkeys, wire
 from hostagent.backoff import Backoff, jitter
 from hostagent.client import Client
 from hostagent.config import Config
@@ -67,6 +67,9 @@ class Worker:
         host = Host(config, Limits.of(config), driver, library, journal, wake, uploads)
         self._leases = Leases(host, self._sandboxes)
         self._capacity = machine.capacity(config)
+        data_port = config.data_port()
+        self._data_port = wire.DataPort(*data_port) if data_port else None
+        self._state_dir = config.state_dir
         self._draining = config.state_dir / DRAINING
         self._revision = 0
         self._heartbeat_s = 5.0
@@ -101,7 +104,7 @@ class Worker:
     async def _boot(self) -> None:
         boot = wire.Boot(
             machine.boot_id(), VERSION, self._driver.isolation, self._capacity, self._leases.reported(),
-            self._sandboxes.reported(), self._sandboxes.volumes(),
+            self._sandboxes.reported(), self._sandboxes.volumes(), self._data_port,
         )  # fmt: skip
         backoff = Backoff()
         while True:
@@ -115,6 +118,7 @@ class Worker:
         self._heard_at = time.monotonic()
         self._revision = answer.revision
         self._heartbeat_s = answer.heartbeat_s
+        self._learn_keys(answer.ticket_keys)
         self._librarian.may_publish = answer.publishes_images
         self._apply(answer)
         self._sandboxes.start()
@@ -154,8 +158,9 @@ class Worker:
         while True:
             self._beat_now.clear()
             try:
-                await self._client.heartbeat(self._heartbeat())
+                answer = await self._client.heartbeat(self._heartbeat())
                 self._heard_at = time.monotonic()
+                self._learn_keys(answer.ticket_keys)
             except (Unreachable, ApiError) as error:
                 _raise_if_unwelcome(error)
                 logger.warning("heartbeat_unanswered", error=str(error))
@@ -164,6 +169,10 @@ class Worker:
                     await self._beat_now.wait()
             except TimeoutError:
                 continue
+
+    def _learn_keys(self, keys: wire.TicketKeys | None) -> None:
+        if keys is not None and ticketkeys.learn(self._state_dir, keys):
+            logger.info("ticket_keys_changed", kids=sorted(keys))
 
     def _heartbeat(self) -> wire.Heartbeat:
         epoch = self._client.boot_epoch
@@ -183,15 +192,17 @@ class Worker:
         self._draining.unlink(missing_ok=True)
         self._beat_now.set()
 
-    def command(self, name: str) -> dict[str, Any]:
+    async def command(self, name: str) -> dict[str, Any]:
         """What the control socket answers."""
-        match name:
-            case "drain":
+        match name.split():
+            case ["drain"]:
                 self.drain()
-            case "undrain":
+            case ["undrain"]:
                 self.undrain()
-            case "status":
+            case ["status"]:
                 pass
+            case ["wake", sandbox_id]:
+                return await self._sandboxes.wake(sandbox_id)
             case _:
                 return {"error": "unknown command"}
         return self._status()

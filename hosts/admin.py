@@ -33,6 +33,8 @@ class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "created_at",
         "agent_version",
         "isolation",
+        "data_address",
+        "data_port",
         "publishes_images",
         "boot_epoch",
         "machine_boot_id",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.errors import Conflict, Forbidden, NotFound, Unauthorized
+from core.errors import Conflict, Forbidden, NotFound, Unauthorized, Unavailable
 
 
 class BadHostKey(Unauthorized):
@@ -37,3 +37,10 @@ class NoSuchHost(NotFound):
     code = "no_such_host"
     default_message = "There is no host of this name."
     default_remediation = "`manage.py host_list` shows the names."
+
+
+class NoTicketKey(Unavailable):
+    code = "no_ticket_key"
+    default_message = "This server has no key to sign tickets with, so no URL works."
+    default_remediation = "Set MAGS_TICKET_KEY; `make up` makes one."
+    default_retryable = False

@@ -49,6 +49,10 @@ class Host(models.Model):
     is_draining = models.BooleanField(default=False)  # the operator's wish
     is_agent_draining = models.BooleanField(default=False)  # the agent's own, until its next boot
 
+    # Where its data port takes the gateway's connections, as its agent says. None: nowhere.
+    data_address = models.GenericIPAddressField(null=True, blank=True)
+    data_port = models.PositiveIntegerField(null=True, blank=True)
+
     agent_version = models.CharField(max_length=40, blank=True)
     isolation = models.CharField(max_length=20, default="container")
     publishes_images = models.BooleanField(default=False)  # may give everybody's hosts what they run

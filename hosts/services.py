@@ -37,6 +37,14 @@ class Capacity:
 
 
 @dataclass(frozen=True)
+class DataAddress:
+    """Where a host's data port listens."""
+
+    address: str
+    port: int
+
+
+@dataclass(frozen=True)
 class Boot:
     """A life of a host's agent that has just begun."""
 
@@ -84,7 +92,13 @@ def host_enrol(token: str, name: str, agent_version: str) -> tuple[Host, str]:
 
 
 def host_boot(
-    host_id: UUID, *, machine_boot_id: str, agent_version: str, isolation: str, capacity: Capacity
+    host_id: UUID,
+    *,
+    machine_boot_id: str,
+    agent_version: str,
+    isolation: str,
+    capacity: Capacity,
+    data: DataAddress | None = None,
 ) -> Boot:
     """Begin a new life of the agent: all that older ones still say is refused from now on."""
     with transaction.atomic():
@@ -97,6 +111,8 @@ def host_boot(
             machine_boot_id=machine_boot_id,
             agent_version=agent_version,
             isolation=isolation,
+            data_address=data.address if data else None,
+            data_port=data.port if data else None,
             is_online=True,
             is_agent_draining=False,
             last_seen_at=timezone.now(),

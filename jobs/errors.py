@@ -23,8 +23,8 @@ class NotAvailableYet(Invalid):
 
 class NotPersistent(Invalid):
     code = "not_persistent"
-    default_message = "Only a persistent job has a start-up command or can be kept awake."
-    default_remediation = "Submit the job as persistent once this server offers it."
+    default_message = "Only a persistent job has a URL or a start-up command, or can be kept awake."
+    default_remediation = "Submit the job with `persistent` and a `workspace_id`."
 
 
 class NeverFits(Invalid):
@@ -84,3 +84,15 @@ class NotSavedInTime(Unavailable):
     code = "not_saved_yet"
     default_message = "The workspace is not saved yet; the host goes on trying."
     default_remediation = "Ask again in a few seconds."
+
+
+class SandboxStopped(Conflict):
+    code = "sandbox_stopped"
+    default_message = "The job's sandbox is stopped."
+    default_remediation = "Run a job on its workspace: the URL leads to that one's sandbox then."
+
+
+class SandboxStarting(Unavailable):
+    code = "sandbox_starting"
+    default_message = "The job's sandbox is not up yet."
+    default_remediation = "Ask again in a few seconds; the job's `message` says what it waits for."

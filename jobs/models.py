@@ -33,6 +33,9 @@ class Job(models.Model):
     disk_gb = models.PositiveIntegerField(default=2)
     timeout_s = models.PositiveIntegerField(null=True, blank=True)
     retries = models.PositiveSmallIntegerField(default=0)
+    url_port = models.PositiveIntegerField(
+        null=True, blank=True
+    )  # where its public URL leads; None: it has none
     files = models.JSONField(default=list)  # uploads: [{"id", "name", "sha256", "bytes"}]
 
     # The names stay when the workspaces are gone.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from core.labels import label_url
 from jobs.logs import LogPage
 from jobs.models import Job, Lease
 from jobs.states import JOB_FINAL
@@ -28,7 +29,7 @@ def job_object(job: Job) -> dict[str, Any]:
         "base_workspace_id": job.base_name or None,
         "persistent": job.is_persistent,
         "no_sleep": False,
-        "url": None,
+        "url": label_url(str(job.pk)) if job.url_port else None,
         "ssh": None,
         "script_duration_ms": job.script_duration_ms,
         "created_at": stamp(job.created_at),

@@ -57,8 +57,10 @@ INSTALLED_APPS = [
     "workspaces",
     "files",
     "images",
+    "aliases",
     "sandboxes",
     "jobs",
+    "gateways",
     "dashboard",
 ]
 
@@ -135,6 +137,7 @@ CELERY_BEAT_SCHEDULE = {
     "expire comparisons": {"task": "workspaces.expire_comparisons", "schedule": 3600.0},
     "complete records of images": {"task": "images.complete_records", "schedule": 30.0},
     "collect images": {"task": "images.collect", "schedule": 3600.0, "options": {"expires": 3600}},
+    "expire aliases": {"task": "aliases.expire", "schedule": 3600.0},
     "expire files": {"task": "files.expire", "schedule": 3600.0},
 }
 
@@ -254,6 +257,15 @@ FILE_TTL_DAYS = env.int("FILE_TTL_DAYS", 7)
 HEARTBEAT_S = env.int("HEARTBEAT_S", 5)
 HOST_LEASE_S = env.int("HOST_LEASE_S", 60)  # a host silent for this long has lost its leases
 ISOLATION_LABEL = "container"
+
+# --- Public URLs (docs/howto/urls.md) ---------------------------------------------------------
+URL_FORM = env.str("URL_FORM", "http://{label}.apps.localhost:8081")
+GATEWAY_KEY = secret("GATEWAY_KEY", "")  # what gateways show; empty: none is believed
+# Ed25519 keys, 32 bytes in URL-safe base64. The first signs, hosts believe both.
+TICKET_KEY = secret("TICKET_KEY", "")
+TICKET_KEY_OTHER = secret("TICKET_KEY_OTHER", "")
+TICKET_S = env.int("TICKET_S", 900)  # gateways go on so long while the control plane is away
+ALIAS_QUARANTINE_DAYS = env.int("ALIAS_QUARANTINE_DAYS", 30)  # before somebody else may take a released name
 
 LOGGING = {
     "version": 1,

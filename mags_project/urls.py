@@ -11,6 +11,7 @@ api: list[URLPattern | URLResolver] = [
     path("", include("workspaces.api.urls")),
     path("", include("files.api.urls")),
     path("", include("images.api.urls")),
+    path("", include("aliases.api.urls")),
     path("", include("jobs.api.urls")),
 ]
 
@@ -23,6 +24,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/host/v1/", include("sandboxes.hostapi.urls")),
     path("api/host/v1/", include("images.hostapi.urls")),
     path("api/host/v1/", include("jobs.hostapi.urls")),
+    path("api/gateway/v1/", include("gateways.api.urls")),
     path("admin/", admin.site.urls),
     path("", include("dashboard.urls")),
 ]

@@ -74,7 +74,7 @@ class DataPort:
         async with control.serve(directory, self.command):
             yield
 
-    def command(self, line: str) -> dict[str, Any]:
+    async def command(self, line: str) -> dict[str, Any]:
         """What the control socket answers."""
         match line.split():
             case ["connections"]:

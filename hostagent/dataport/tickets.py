@@ -16,10 +16,10 @@ import jwt
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from hostagent import ticketkeys
 from hostagent.dataport.errors import Refused, bad_ticket
 from hostagent.fields import Epoch, SandboxId
 
-KEYS = "ticket-keys.json"  # {"<kid>": "<raw public key, base64>"}: two of them while one replaces the other
 ISSUER = "mags"
 SSH: Literal["ssh"] = "ssh"
 SSH_PORT = 22
@@ -50,7 +50,7 @@ class TicketKeys:
     """The public keys, read anew when their file has changed."""
 
     def __init__(self, state_dir: Path) -> None:
-        self._path = state_dir / KEYS
+        self._path = state_dir / ticketkeys.FILE
         self._read = _Read((0, 0), {})
 
     def find(self, kid: object) -> Ed25519PublicKey:

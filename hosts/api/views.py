@@ -11,6 +11,7 @@ from rest_framework.views import APIView
 from hosts import services
 from hosts.api.authentication import HostAuthentication, IsHost
 from hosts.api.serializers import EnrolInput, HeartbeatInput
+from hosts.tickets import ticket_keys
 
 
 @extend_schema(exclude=True)
@@ -42,4 +43,4 @@ class HeartbeatView(APIView):
             capacity=sent.capacity_offered,
             is_agent_draining=sent.validated_data["draining"],
         )
-        return Response({"draining": is_draining})
+        return Response({"draining": is_draining, "ticket_keys": ticket_keys()})

@@ -71,6 +71,10 @@ SYNC = [
         }
     )
 ]
+ACCESS = [
+    _request({"port": 8000}),
+    _response({"success": True, "url": f"http://{_ID}.apps.localhost:8081", "port": 8000}),
+]
 STOP = [_response({"request_id": _ID, "status": "running"})]
 LOGS = [
     _response(

@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from rest_framework import serializers
 
+from core.api.ports import UrlPortField
 from images.selectors import image_exists, image_names
 from jobs import limits
 from jobs.errors import NotAvailableYet, NotPersistent, ScriptTooLarge
@@ -22,7 +23,8 @@ NAME_RULE = "1 to 63 letters, digits, dots, dashes or underscores, beginning wit
 # Of later parts of Mags: refused with a clear word rather than ignored, because a job that runs
 # without what it asked for is worse than one that does not run.
 PERSISTENT_ONLY: tuple[str, ...] = ("startup_command", "no_sleep")
-LATER = ("startup_command", "no_sleep", "url")
+LATER = ("startup_command", "no_sleep")
+URL_PORT = 8080  # where none is named
 
 
 class StringField(serializers.CharField):
@@ -119,7 +121,10 @@ class JobInput(serializers.Serializer[Any]):
     )
     no_sleep = serializers.BooleanField(**_optional(), help_text="Not available yet.")
     no_sync = serializers.BooleanField(**_optional(), help_text="Save nothing unless a sync asks for it.")
-    url = serializers.BooleanField(**_optional(), help_text="Not available yet.")
+    url = serializers.BooleanField(
+        **_optional(), help_text="Give the sandbox a public URL. Needs `persistent`."
+    )
+    port = UrlPortField(help_text=f"Where the URL leads in the sandbox; default {URL_PORT}.")
     workspace_id = NameField(help_text="The workspace to run in; made where there is none.")
     base_workspace_id = NameField(
         help_text="What a new workspace begins as; alone: read-only below what the job writes."
@@ -147,6 +152,8 @@ class JobInput(serializers.Serializer[Any]):
         attrs["rootfs_type"] = image
         if attrs.get("no_sleep") and not attrs.get("persistent"):
             raise NotPersistent("no_sleep needs persistent.", fields={"no_sleep": "needs persistent"})
+        if attrs.get("url") and not attrs.get("persistent"):
+            raise NotPersistent("url needs persistent.", fields={"url": "needs persistent"})
         later: dict[str, str] = {
             name: "is not available on this server yet" for name in LATER if attrs.get(name)
         }
@@ -172,6 +179,7 @@ class JobInput(serializers.Serializer[Any]):
             base=given.get("base_workspace_id") or "",
             is_persistent=bool(given.get("persistent")),
             is_synced=not given.get("no_sync"),
+            url_port=(given.get("port") or URL_PORT) if given.get("url") else None,
             file_ids=tuple(given.get("file_ids") or ()),
         )
 
@@ -207,3 +215,9 @@ class JobPatchInput(serializers.Serializer[Any]):
         if refused:
             raise NotPersistent(fields=refused)
         return attrs
+
+
+class AccessInput(serializers.Serializer[Any]):
+    """Which port of a job's sandbox is wanted."""
+
+    port = UrlPortField(help_text=f"Where the server listens; default {URL_PORT}.")

@@ -22,6 +22,12 @@ class JobStopOutput(serializers.Serializer[Any]):
     status = serializers.ChoiceField(list(JobStatus))
 
 
+class AccessOutput(serializers.Serializer[Any]):
+    success = serializers.BooleanField()
+    url = serializers.CharField()
+    port = serializers.IntegerField(help_text="Where the URL leads in the sandbox.")
+
+
 class ReceiptOutput(serializers.Serializer[Any]):
     """A version of a workspace that is durable."""
 

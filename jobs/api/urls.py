@@ -1,11 +1,13 @@
 from django.urls import URLPattern, URLResolver, path
 
 from jobs.api import views
+from jobs.api.access import JobAccessView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("mags-jobs", views.JobsView.as_view()),
     path("mags-jobs/pool-status", views.PoolStatusView.as_view()),  # a job of this name goes by its id
     path("mags-jobs/<str:job>", views.JobView.as_view()),
+    path("mags-jobs/<str:job>/access", JobAccessView.as_view()),
     path("mags-jobs/<str:job>/events", views.JobEventsView.as_view()),
     path("mags-jobs/<str:job>/logs", views.JobLogsView.as_view()),
     path("mags-jobs/<str:job>/status", views.JobStatusView.as_view()),

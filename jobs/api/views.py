@@ -11,13 +11,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.actor import actor_of
-from accounts.models import ApiToken, User
+from accounts.models import ApiToken
 from core.api.idempotency import IDEMPOTENCY_KEY, answer_once
 from core.api.pagination import PAGE_PARAMETERS, paginated
-from core.api.views import WaitingView
 from core.idempotency import Answer
 from jobs import logs, selectors
 from jobs.api import examples, inputs, outputs, queries
+from jobs.api.waiting import JobWaitingView
 from jobs.errors import NotSavedInTime
 from jobs.models import Job
 from jobs.services import job_stop, job_submit, job_sync, job_update
@@ -98,25 +98,7 @@ class JobStopView(APIView):
         return Response({"request_id": str(found.pk), "status": found.status})
 
 
-class _JobWaitingView(WaitingView):
-    """Waits for changes of one job."""
-
-    def watch(self, actor: User, reference: str, wait_s: float) -> Job:
-        """The job, read after its wake-ups are listened to, so that no change falls in between."""
-        self._actor, self._job_id = actor, reference.lower()
-        self.wait_for(wait_s, f"job.{self._job_id}")
-        job = selectors.job_get(actor, reference)
-        if str(job.pk) == self._job_id:
-            return job
-        self._job_id = str(job.pk)  # it was a name
-        self.wait_for(wait_s, f"job.{self._job_id}")
-        return self.read()
-
-    def read(self) -> Job:
-        return selectors.job_get(self._actor, self._job_id)
-
-
-class JobSyncView(_JobWaitingView):
+class JobSyncView(JobWaitingView):
     @extend_schema(
         operation_id="job_sync", request=None, responses=outputs.ReceiptOutput, examples=examples.SYNC
     )
@@ -140,7 +122,7 @@ class JobSyncView(_JobWaitingView):
         return None
 
 
-class JobStatusView(_JobWaitingView):
+class JobStatusView(JobWaitingView):
     @extend_schema(
         operation_id="job_status",
         parameters=[queries.WAIT, queries.REVISION],
@@ -164,7 +146,7 @@ class JobStatusView(_JobWaitingView):
         return Response(job_object(job)) if is_due or is_changed else None
 
 
-class JobLogsView(_JobWaitingView):
+class JobLogsView(JobWaitingView):
     @extend_schema(
         operation_id="job_logs",
         parameters=[queries.OFFSET, queries.LIMIT, queries.WAIT, queries.STREAM, queries.UNIT],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from ipaddress import ip_address
 from typing import Annotated, Literal, TypeVar
 from uuid import UUID
 
@@ -37,6 +38,16 @@ class Capacity(Struct, frozen=True):
     vcpus: Annotated[int, Meta(ge=0, le=32_767)]
 
 
+class DataPort(Struct, frozen=True):
+    """Where the gateway reaches the host's sandboxes."""
+
+    address: Annotated[str, Meta(pattern=r"^[0-9A-Fa-f:.]{2,45}\Z")]
+    port: Annotated[int, Meta(ge=1, le=65_535)]
+
+    def __post_init__(self) -> None:
+        ip_address(self.address)  # raises ValueError
+
+
 class ReportedLease(Struct, frozen=True):
     lease_id: Id
     lease_epoch: Epoch
@@ -57,6 +68,7 @@ class Boot(Struct, frozen=True):
     leases: Annotated[list[ReportedLease], Meta(max_length=LEASES_LIMIT)]
     sandboxes: Annotated[list[ReportedSandbox], Meta(max_length=LEASES_LIMIT)] = field(default_factory=list)
     volumes: Annotated[list[UUID], Meta(max_length=VOLUMES_LIMIT)] = field(default_factory=list)
+    data_port: DataPort | None = None
 
 
 class Stages(Struct, frozen=True):

@@ -18,7 +18,8 @@ from hosts.api.authentication import HostAuthentication, IsHost
 from hosts.errors import StaleBoot
 from hosts.models import Host
 from hosts.selectors import host_get
-from hosts.services import Capacity
+from hosts.services import Capacity, DataAddress
+from hosts.tickets import ticket_keys
 from images.hostapi.wire import head_objects
 from jobs.hostapi.messages import boot_of, poll_of, report_of
 from jobs.hostapi.report import report_apply
@@ -61,6 +62,7 @@ class BootView(HostView):
             agent_version=boot.agent_version,
             isolation=boot.isolation,
             capacity=Capacity(boot.capacity.sandboxes, boot.capacity.memory_mb, boot.capacity.vcpus),
+            data=DataAddress(boot.data_port.address, boot.data_port.port) if boot.data_port else None,
         )
         return Response(
             {
@@ -74,6 +76,7 @@ class BootView(HostView):
                 "drop_sandboxes": answer.drop_sandboxes,
                 "drop_volumes": list(gone_of(boot.volumes)),
                 "images": head_objects(),
+                "ticket_keys": ticket_keys(),
                 "publishes_images": _host(request).publishes_images,
             }
         )

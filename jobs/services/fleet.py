@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from hosts.models import Host
 from hosts.selectors import hosts_silent
-from hosts.services import Boot, Capacity, host_boot, host_offline, host_sandbox_revision_next
+from hosts.services import Boot, Capacity, DataAddress, host_boot, host_offline, host_sandbox_revision_next
 from jobs.models import FleetWatch, Lease
 from jobs.services.draining import hosts_empty
 from jobs.services.held import sandbox_over
@@ -60,13 +60,14 @@ def host_booted(
     agent_version: str,
     isolation: str,
     capacity: Capacity,
+    data: DataAddress | None = None,
 ) -> BootAnswer:
     """A new life of an agent: compare the (id, epoch) pairs that it reports with its live leases and
     sandboxes. A lost sandbox takes its leases with it, so sandboxes come first."""
     with transaction.atomic():
         boot = host_boot(
             host_id, machine_boot_id=machine_boot_id, agent_version=agent_version, isolation=isolation,
-            capacity=capacity,
+            capacity=capacity, data=data,
         )  # fmt: skip
         held = _sandboxes_kept(host_id, boot, sandboxes)
         kept = []

@@ -36,6 +36,7 @@ class JobSpec:
     is_persistent: bool = False
     is_synced: bool = True
     file_ids: tuple[str, ...] = ()
+    url_port: int | None = None
 
     @property
     def is_held(self) -> bool:
@@ -50,7 +51,8 @@ def job_make(owner: User, token: ApiToken | None, spec: JobSpec, hosts: list[Hos
         owner=owner, token=token, script=spec.script, name=spec.name, environment=spec.environment or {},
         image=spec.image or DEFAULT_IMAGE, vcpus=vcpus, memory_mb=memory_mb,
         disk_gb=spec.disk_gb or DEFAULT_DISK_GB, timeout_s=spec.timeout_s, retries=spec.retries,
-        files=_files(owner, spec.file_ids) if spec.file_ids else [], revision=1, **fields,
+        files=_files(owner, spec.file_ids) if spec.file_ids else [], revision=1,
+        url_port=spec.url_port, **fields,
     )  # fmt: skip
 
 

@@ -1,8 +1,9 @@
-"""What people do to jobs: submit, stop, rename."""
+"""What people do to jobs: submit, stop, rename, publish."""
 
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
@@ -11,6 +12,7 @@ from django.utils import timezone
 from accounts.models import ApiToken, User
 from core.errors import Unavailable
 from hosts.services import host_revision_next
+from jobs.errors import NotPersistent
 from jobs.models import Job, JobEvent, Lease
 from jobs.services import room, schedule
 from jobs.services.held import STOPPED_EXIT_CODE, sandbox_over
@@ -114,9 +116,21 @@ def _stop_sandbox(job: Job, sandbox: Sandbox | None) -> None:
 
 def job_update(job: Job, *, name: str) -> Job:
     """Rename a job, whatever its state."""
-    while job.name != name:
+    return _set(job, event="renamed", name=name)
+
+
+def job_open_url(job: Job, port: int) -> Job:
+    """Let the job's public URL lead to this port, from now on."""
+    if job.in_sandbox_id is None:
+        raise NotPersistent("The sandbox of this job cannot be reached: it lives with its script only.")
+    return _set(job, event="url_opened", url_port=port)
+
+
+def _set(job: Job, *, event: str, **wanted: Any) -> Job:
+    """Whatever its state; nothing happens where it is so already."""
+    while any(getattr(job, name) != value for name, value in wanted.items()):
         with transaction.atomic():
-            if change(job, event="renamed", detail={"name": name}, name=name):
+            if change(job, event=event, detail=wanted, **wanted):
                 break
         job.refresh_from_db()
     return job

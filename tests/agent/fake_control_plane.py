@@ -68,6 +68,7 @@ class FakeControlPlane:
         self.boot_epoch = 0
         self.boots: list[dict[str, Any]] = []
         self.beats: list[dict[str, Any]] = []
+        self.ticket_keys: dict[str, str] = {}
         self.requests: Counter[str] = Counter()
         self.largest_report = 0
         self.failing: Counter[str] = Counter()  # path -> how many calls answer 500
@@ -245,7 +246,7 @@ class FakeControlPlane:
             "boot_epoch": self.boot_epoch, "revision": self._revision, "heartbeat_s": 0.2, "lease_s": 60,
             "assignments": [lease.assignment for lease in live.values()], "drop": drop,
             "sandboxes": [sandbox.present() for sandbox in self.held.live()],
-            "drop_sandboxes": drop_sandboxes, "drop_volumes": self.deleted,
+            "drop_sandboxes": drop_sandboxes, "drop_volumes": self.deleted, "ticket_keys": self.ticket_keys,
         })  # fmt: skip
 
     async def _poll(self, request: web.Request) -> web.Response:
@@ -276,7 +277,7 @@ class FakeControlPlane:
             return _stale_boot()
         self.beats.append(body)
         await self._tell()
-        return web.json_response({"draining": body["draining"]})
+        return web.json_response({"draining": body["draining"], "ticket_keys": self.ticket_keys})
 
     async def _report(self, request: web.Request) -> web.Response:
         self._reporting += 1

@@ -98,7 +98,11 @@ async def test_drain_is_noted_where_no_agent_runs(tmp_path: Path) -> None:
 async def test_control_socket_works_however_deep_the_directory_is(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 200)
     deep.mkdir()
-    async with control.serve(deep, lambda command: {"said": command}):
+
+    async def echo(command: str) -> dict[str, str]:
+        return {"said": command}
+
+    async with control.serve(deep, echo):
         assert await control.ask(deep, "hello") == {"said": "hello"}
     with pytest.raises(AgentError, match="no agent answers"):
         await control.ask(deep, "hello")

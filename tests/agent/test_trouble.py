@@ -280,9 +280,9 @@ def _unauthorized(_: object) -> dict[str, object]:
 async def test_drain_by_the_operator_is_kept_and_undone(agent: Agent, plane: FakeControlPlane) -> None:
     await plane.wait(lambda: plane.beats)
     assert agent.worker is not None
-    assert agent.worker.command("drain")["draining"] is True
+    assert (await agent.worker.command("drain"))["draining"] is True
     await plane.wait(lambda: plane.beats[-1]["draining"])
-    assert agent.worker.command("undrain")["draining"] is False
+    assert (await agent.worker.command("undrain"))["draining"] is False
     await plane.wait(lambda: not plane.beats[-1]["draining"])
 
 

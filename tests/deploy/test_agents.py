@@ -60,6 +60,20 @@ def test_each_further_agent_is_a_process_with_its_own_settings(tmp_path: Path) -
     assert "MAGS_AGENT_SANDBOXES" not in found["agent"].environment
 
 
+def test_each_host_has_a_data_port_and_says_where_it_is(tmp_path: Path) -> None:
+    settings = (("MAGS_DATA_PORT_ADDRESS", "10.0.0.5"), ("MAGS_DATA_PORT_HEAD_S", "7.0"))
+    layout = Layout(var=tmp_path, data_port=9000, settings=settings)
+    for name in ("b", "c"):
+        agents.define(layout, name, {})
+    found = {process.name: process for process in all_processes(layout, credentials.load(layout.secrets))}
+    for suffix, port in (("", 9000), ("-b", 9001), ("-c", 9002)):
+        data, agent = found[f"data{suffix}"], found[f"agent{suffix}"]
+        assert data.environment["MAGS_DATA_PORT_PORT"] == str(port)
+        assert data.environment["MAGS_DATA_PORT_HEAD_S"] == "7.0"
+        assert data.environment["MAGS_AGENT_STATE_DIR"] == agent.environment["MAGS_AGENT_STATE_DIR"]
+        assert load(agent.environment).data_port() == ("10.0.0.5", port)
+
+
 def test_a_name_is_given_again_after_its_host_is_gone(tmp_path: Path) -> None:
     layout = Layout(var=tmp_path)
     first = agents.define(layout, "b", {})

@@ -34,10 +34,10 @@ def programs(tmp_path: Path, **settings: str) -> dict[str, Any]:
 
 def test_every_process_but_the_agent_gives_up_its_rights(tmp_path: Path) -> None:
     found = programs(tmp_path)
-    assert set(found) == {"redis", "s3", "web", "worker", "beat", "agent"}
+    assert set(found) == {"redis", "s3", "web", "worker", "beat", "gateway", "agent", "data"}
     for name, program in found.items():
         drops = program.command.startswith("setpriv --reuid=") and "--bounding-set=-all" in program.command
-        assert drops == (name != "agent"), name
+        assert drops == (name not in {"agent", "data"}), name
 
 
 @pytest.mark.parametrize("value", ["100%", "a,b=c", "it's", "%(here)s", "", "#x;y"])
@@ -59,6 +59,21 @@ def test_the_agent_gets_its_own_settings_and_no_others(tmp_path: Path) -> None:
     }
     assert found["web"].environment["MAGS_LOG_LEVEL"] == "DEBUG"
     assert not [name for name in found["web"].environment if name.startswith("MAGS_AGENT_")]
+
+
+def test_the_gateway_and_the_server_have_the_same_key_and_port(tmp_path: Path) -> None:
+    found = programs(tmp_path, MAGS_GATEWAY_APPS_DOMAIN="apps.example", MAGS_GATEWAY_GRACE_S="5")
+    web, gateway = found["web"].environment, found["gateway"].environment
+    assert web["MAGS_GATEWAY_KEY"] == gateway["MAGS_GATEWAY_KEY"] != ""
+    assert web["MAGS_URL_FORM"] == f"http://{{label}}.apps.example:{gateway['MAGS_GATEWAY_PORT']}"
+    assert (gateway["MAGS_GATEWAY_GRACE_S"], "MAGS_GATEWAY_GRACE_S" in web) == ("5", False)
+    assert "MAGS_TICKET_KEY" in web
+    assert "MAGS_TICKET_KEY" not in gateway
+
+
+def test_a_key_of_the_operators_is_the_servers_too(tmp_path: Path) -> None:
+    found = programs(tmp_path, MAGS_GATEWAY_KEY="chosen")
+    assert [found[name].environment["MAGS_GATEWAY_KEY"] for name in ("web", "gateway")] == ["chosen"] * 2
 
 
 def test_an_operators_setting_wins(tmp_path: Path) -> None:

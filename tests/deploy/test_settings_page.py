@@ -46,5 +46,7 @@ def test_every_stack_setting_is_on_the_page_with_its_default() -> None:
     assert documented["MAGS_WEB_PORT"] == f"`{plain.web_port}`"
     assert documented["MAGS_REDIS_PORT"] == f"`{plain.redis_port}`"
     assert documented["MAGS_S3_PORT"] == f"`{plain.s3_port}`"
+    assert documented["MAGS_GATEWAY_PORT"] == f"`{plain.gateway_port}`"
+    assert documented["MAGS_DATA_PORT_PORT"] == f"`{plain.data_port}`"
     assert documented["MAGS_BIND"] == f"`{plain.bind}`"
     assert documented["MAGS_SYSTEM_USER"] == f"`{plain.user}`"

@@ -9,7 +9,8 @@ import secrets
 import shutil
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -21,6 +22,7 @@ from deploy.stack import Stack
 
 TESTS = ROOT / "var" / "test"
 START_LIMIT_S = 30
+DATA_PORTS_MORE = 3  # for further hosts
 
 
 class RunningStack:
@@ -72,8 +74,17 @@ class RunningStack:
         self.wait_ready(name)
 
     def wait_ready(self, name: str) -> None:
-        agent = next((agent for agent in self._stack.agents if agent.process == name), None)
-        self._stack.health.wait(name, None if agent is None else lambda: self._stack.health.agent(agent))
+        self._stack.health.wait(name, self._check_of(name))
+
+    def _check_of(self, name: str) -> Callable[[], bool] | None:
+        """Of a host's processes; the others have theirs by name."""
+        health = self._stack.health
+        for agent in self._stack.agents:
+            if name == agent.process:
+                return partial(health.agent, agent)
+            if name == agent.data_process:
+                return partial(health.data_port, agent)
+        return None
 
     def crash(self, name: str) -> None:
         """End one process by SIGKILL; it does not come back before `start`."""
@@ -133,6 +144,8 @@ def new_layout(own: Mapping[str, str]) -> Layout:
         web_port=free_ports(1),
         redis_port=free_ports(1),
         s3_port=s3,
+        gateway_port=free_ports(1),
+        data_port=free_ports(1 + DATA_PORTS_MORE),
         settings=tuple(settings.items()),
     )
 

@@ -9,6 +9,7 @@ import pytest
 
 from deploy.layout import ROOT
 from tests.e2e.running import RunningStack
+from tests.e2e.visitor import Visitor
 
 pytestmark = [pytest.mark.stack, pytest.mark.privileged]
 
@@ -34,6 +35,13 @@ def test_the_command_line(stack: RunningStack) -> None:
     assert "Linux" in printed
     assert str(sum(range(10**7))) in printed
     assert printed.count("\tcompleted\t") >= 2  # `mags list` knows both
+
+
+def test_public_urls(stack: RunningStack) -> None:
+    [commands] = [text for text in examples("sh") if "url alias" in text]
+    printed = run(stack, "bash", "-ec", commands)
+    assert printed.split()[-1] == f"http://hello.apps.localhost:{stack.layout.gateway_port}"
+    assert Visitor(stack).until("hello").text == "Hello\n"
 
 
 def test_workspaces(stack: RunningStack) -> None:

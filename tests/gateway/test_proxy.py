@@ -135,6 +135,16 @@ async def test_connections_are_kept_for_what_may_be_repeated(site: Visited, data
     assert len(data_port.connects) == 4
 
 
+async def test_headers_pass_however_they_are_written(
+    control: ControlPlaneServer, data_port: PlainDataPort, site: Visited
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-type: text/html\r\nSERVER: odd\r\nContent-Length: 2\r\n\r\nhi"
+    async with answering(head) as (port, _):
+        control.run("odd", data_port.port, port)
+        async with site.ask("GET", "/", "odd") as answer:
+            assert (answer.headers["Content-Type"], answer.headers["Server"]) == ("text/html", "odd")
+
+
 async def test_unasked_headers_are_not_added(
     control: ControlPlaneServer, data_port: PlainDataPort, site: Visited
 ) -> None:

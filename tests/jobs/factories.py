@@ -61,12 +61,19 @@ class Agent:
     """A host agent's side of the contract, over HTTP, without sandboxes."""
 
     def __init__(
-        self, *, sandboxes: int = 4, memory_mb: int = 8192, vcpus: int = 4, boot: bool = True
+        self,
+        *,
+        sandboxes: int = 4,
+        memory_mb: int = 8192,
+        vcpus: int = 4,
+        boot: bool = True,
+        data_port: dict[str, Any] | None = None,
     ) -> None:
         key = f"magshost_{next(_count)}"
         self.host = Host.objects.create(name=f"host{next(_count)}", key_digest=digest_of(key))
         self.capacity = {"sandboxes": sandboxes, "memory_mb": memory_mb, "vcpus": vcpus}
         self.client = Client(headers={"Authorization": f"Bearer {key}"})
+        self.data_port = data_port
         self.boot_epoch = 0
         self.revision = 0
         if boot:
@@ -84,16 +91,26 @@ class Agent:
         sandboxes: Iterable[Sandbox] = (),
         volumes: Iterable[str] = (),
     ) -> dict[str, Any]:
-        held = [{"sandbox_id": x.pk, "epoch": x.epoch, "phase": "running"} for x in sandboxes]
-        reported = [{"lease_id": x.pk, "lease_epoch": x.epoch, "phase": "running"} for x in leases]
-        body = {
-            "machine_boot_id": machine, "agent_version": "1", "isolation": "container",
-            "capacity": self.capacity, "leases": reported, "sandboxes": held, "volumes": list(volumes),
-        }  # fmt: skip
+        body = self.boot_body(leases, machine, sandboxes, volumes)
         status, answer = self.call("post", "/boot", body)
         assert status == 200, answer
         self.boot_epoch, self.revision = answer["boot_epoch"], answer["revision"]
         return answer
+
+    def boot_body(
+        self,
+        leases: Iterable[Lease] = (),
+        machine: str = "boot-1",
+        sandboxes: Iterable[Sandbox] = (),
+        volumes: Iterable[str] = (),
+    ) -> dict[str, Any]:
+        held = [{"sandbox_id": x.pk, "epoch": x.epoch, "phase": "running"} for x in sandboxes]
+        reported = [{"lease_id": x.pk, "lease_epoch": x.epoch, "phase": "running"} for x in leases]
+        return {
+            "machine_boot_id": machine, "agent_version": "1", "isolation": "container",
+            "capacity": self.capacity, "leases": reported, "sandboxes": held, "volumes": list(volumes),
+            "data_port": self.data_port,
+        }  # fmt: skip
 
     def poll(self, wait: float = 0) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.poll_all(wait)["assignments"]

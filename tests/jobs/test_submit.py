@@ -135,7 +135,6 @@ def test_the_script_limit_is_in_bytes(client: Client, settings: Any) -> None:
     [
         {"startup_command": "x"},
         {"no_sleep": True},
-        {"url": True},
     ],
 )
 def test_what_comes_later_is_refused_by_name(client: Client, change: dict[str, Any]) -> None:

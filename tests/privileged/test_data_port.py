@@ -227,7 +227,7 @@ async def test_frozen_sandbox_is_woken_by_the_agent(ported: Ported, held: Held) 
     assert await refusal(ported.target(sandbox_id, 9001)) == "not_awake"  # no agent
     asked: list[str] = []
 
-    def agent(line: str) -> dict[str, Any]:
+    async def agent(line: str) -> dict[str, Any]:
         asked.append(line)
         if len(asked) == 1:
             return {"error": "the host is draining"}
@@ -249,7 +249,7 @@ async def test_bytes_on_an_old_connection_wake_too(
     driver, sandbox_id = held.driver, held.sandbox_id
     loop = asyncio.get_running_loop()
 
-    def agent(_line: str) -> dict[str, Any]:
+    async def agent(_line: str) -> dict[str, Any]:
         cgroup.thaw(driver.host.groups, driver.host.group(sandbox_id))
         return {"awake": True}
 
@@ -306,7 +306,7 @@ async def start_process(config: Config, port: int) -> asyncio.subprocess.Process
         for name in ("state_dir", "instance", "network4", "network6")
     }
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "hostagent.dataport"),
+        *(sys.executable, "-m", "hostagent", "data"),
         cwd=ROOT,
         env={**os.environ, **agent, "MAGS_DATA_PORT_PORT": str(port)},
         stderr=asyncio.subprocess.PIPE,

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from fake_job import FakeJob, entry_length, execute
+from fake_urls import PublishedUrls
 from fake_workspaces import FakeVersion, FakeWorkspace, difference, receive
 
 TOKEN = "mags_test-token"
@@ -34,6 +35,7 @@ class FakeServer(ThreadingHTTPServer):
         self.workspaces: dict[str, FakeWorkspace] = {}
         self.files: dict[str, dict[str, Any]] = {}
         self.images: list[dict[str, Any]] = []
+        self.aliases: dict[str, dict[str, Any]] = {}
         self.incoming = threading.Event()  # an upload has begun
         self.keys: dict[str, str] = {}
         self.requests: Counter[str] = Counter()
@@ -93,7 +95,7 @@ class FakeServer(ThreadingHTTPServer):
         """A client that hangs up is part of the tests."""
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(PublishedUrls, BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # or an answer in two writes waits 40 ms for the client's ACK
     server: FakeServer
@@ -115,6 +117,10 @@ class Handler(BaseHTTPRequestHandler):
         ("POST", r"/mags-workspaces/([^/]+)/fork", "fork"),
         ("GET", r"/mags-workspaces/([^/]+)/diff", "diff"),
         ("GET", r"/mags-images", "list_images"),
+        ("POST", r"/mags-jobs/([^/]+)/access", "access"),
+        ("POST", r"/mags-url-aliases", "new_alias"),
+        ("GET", r"/mags-url-aliases", "list_aliases"),
+        ("DELETE", r"/mags-url-aliases/([^/]+)", "remove_alias"),
         ("POST", r"/mags-files", "upload"),
         ("GET", r"/mags-files", "list_files"),
         ("GET", r"/mags-files/([^/]+)", "file"),
@@ -188,6 +194,8 @@ class Handler(BaseHTTPRequestHandler):
     def find(self, kind: str, ref: str) -> Any:
         if kind == "mags-workspaces":
             return self.server.workspaces.get(ref)
+        if kind == "mags-url-aliases":
+            return self.server.aliases.get(ref)
         return self.server.files.get(ref) if kind == "mags-files" else self.server.find(ref)
 
     def misbehave(self, kind: str, details: dict[str, Any]) -> None:

@@ -215,6 +215,32 @@ Diff = TypedDict(
 )
 
 
+class Access(TypedDict):
+    """The public URL of a sandbox, and the port that it leads to."""
+
+    success: bool
+    url: str
+    port: int
+
+
+class Alias(TypedDict):
+    """A name for the URL of a workspace. Without a `port` it leads where the workspace's own URL does."""
+
+    id: str
+    subdomain: str
+    workspace_id: str
+    port: int | None
+    url: str
+    created_at: str
+
+
+class AliasList(TypedDict):
+    aliases: list[Alias]
+    total: int
+    page: int
+    page_size: int
+
+
 class Receipt(TypedDict):
     """A version that is stored for good."""
 

@@ -80,6 +80,11 @@ def workspace_path(name: str, *rest: str) -> str:
     return _path("/mags-workspaces", name, rest, "Name a workspace.")
 
 
+def alias_path(subdomain: str) -> str:
+    """/mags-url-aliases/{subdomain}"""
+    return _path("/mags-url-aliases", subdomain, (), "Name an alias.")
+
+
 def file_path(file_id: str) -> str:
     """/mags-files/{file_id}"""
     return _path("/mags-files", file_id, (), "Name an upload by its id.")

@@ -40,6 +40,8 @@ class Jobs(AsyncConnection):
         vcpus: int | None = None,
         timeout_s: int | None = None,
         retries: int | None = None,
+        url: bool = False,
+        port: int | None = None,
     ) -> Submitted:
         """Submit a script and return at once, with its `request_id`.
 
@@ -49,7 +51,8 @@ class Jobs(AsyncConnection):
         uploads, which the script finds in /uploads. `rootfs_type` is the image.
 
         `timeout_s` ends the script; `retries` starts it anew when it could not come to its end.
-        What the server cannot do, it refuses.
+        `url` gives the sandbox a public URL, which leads to `port` (8080). What the server cannot do,
+        it refuses.
         """
         if ephemeral and (workspace_id or persistent):
             raise MagsError(
@@ -57,6 +60,10 @@ class Jobs(AsyncConnection):
             )
         if no_sleep and not persistent:
             raise MagsError("no_sleep needs persistent.", code="bad_argument")
+        if url and not persistent:
+            raise MagsError("url needs persistent.", code="bad_argument")
+        if port is not None and not url:
+            raise MagsError("port is where the URL leads: it needs url.", code="bad_argument")
         options = {
             "name": name,
             "workspace_id": workspace_id,
@@ -73,6 +80,8 @@ class Jobs(AsyncConnection):
             "vcpus": vcpus,
             "timeout": timeout_s,
             "retries": retries,
+            "url": url or None,
+            "port": port,
         }
         return cast("Submitted", await self._call(wire.submit_request(script, options)))
 

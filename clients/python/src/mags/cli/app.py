@@ -27,6 +27,7 @@ COMMANDS = {
     "sync": "mags.cli.workspaces:sync",
     "workspace": "mags.cli.workspaces:workspace",
     "resize": "mags.cli.workspaces:resize",
+    "url": "mags.cli.urls:url",
     "image": "mags.cli.images:image",
     "login": "mags.cli.account:login",
     "logout": "mags.cli.account:logout",

@@ -49,6 +49,7 @@ def _rows(job: Job) -> list[tuple[str, str]]:
         ("finished", moment(job.get("finished_at"))),
         ("durable", moment(job.get("durable_at"))),
         ("unsaved", _unsaved(job)),
+        ("url", printable(job.get("url") or "")),
         ("host", host),
         ("sandbox", printable(job.get("vm_id") or "")),
         ("timings", _timings(job)),

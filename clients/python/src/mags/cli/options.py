@@ -65,8 +65,6 @@ def variable(text: str) -> tuple[str, str]:
 # script, or as a typing error; silently ignored, somebody would lose files.
 _ABSENT = (
     (("--no-sleep",), "sandboxes that never sleep are", False),
-    (("--url",), "public URLs are", False),
-    (("--port",), "public URLs are", True),
     (("--startup-command",), "start-up commands are", True),
 )
 

@@ -42,6 +42,10 @@ class RunCommand(click.Command):
 @click.option("-p", "--persistent", is_flag=True, help="Keep them for good, and the sandbox up.")
 @click.option("-e", "--ephemeral", is_flag=True, help="Keep nothing.")
 @click.option("--base", metavar="NAME", help="Begin with the files of this workspace; it stays as it is.")
+@click.option("--url", is_flag=True, help="Give the sandbox a public URL. Needs -p.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), metavar="N", help="Where the URL leads. [default: 8080]"
+)
 @click.option("--no-sync", is_flag=True, help="Do not save the workspace at the end.")
 @click.option(
     "-f",
@@ -102,6 +106,7 @@ def run(ctx: click.Context, /, *, script: tuple[str, ...], **given: Any) -> int:
       mags run --memory 4g -- python3 -m pytest -q
       echo 'uname -a' | mags run -
       mags run -w web -p 'pip install flask'
+      mags run -w web -p --url --port 8000 'python3 -m http.server 8000 &'
       mags run --base web -f app.py 'python3 /uploads/app.py'
     """
     from mags.cli import watch
@@ -109,6 +114,7 @@ def run(ctx: click.Context, /, *, script: tuple[str, ...], **given: Any) -> int:
     text = script_text(script, ctx.meta.get(_COMMAND))
     submission = {
         **_kept(**given),
+        **_published(**given),
         "environment": dict(given["environment"]) or None,
         "rootfs_type": given["image"],
         "memory_mb": given["memory"],
@@ -154,6 +160,15 @@ def _kept(
         "base_workspace_id": base,
         "no_sync": no_sync,
     }
+
+
+def _published(*, url: bool, port: int | None, persistent: bool, **_others: Any) -> dict[str, Any]:
+    """The options that make the sandbox public."""
+    if url and not persistent:
+        raise click.UsageError("--url needs -p: without it the sandbox ends with its script.")
+    if port and not url:
+        raise click.UsageError("--port says where the URL leads: it needs --url.")
+    return {"url": url, "port": port}
 
 
 def script_text(arguments: tuple[str, ...], command: list[str] | None) -> str:

@@ -1,0 +1,84 @@
+"""The gateway API (docs/reference/gateway-api.md)."""
+
+from __future__ import annotations
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from core.api.views import WaitingView
+from core.labels import label_of_host
+from gateways.api.authentication import GatewayAuthentication, IsGateway
+from gateways.api.queries import query_of
+from gateways.api.wire import route_object
+from gateways.errors import CannotWake, NoSuchLabel
+from gateways.selectors import label_exists, place_find
+from jobs.standing import Standing
+
+SSH_REVISION = 1  # of the list without any port
+
+
+@extend_schema(exclude=True)
+class RouteView(APIView):
+    authentication_classes = (GatewayAuthentication,)
+    permission_classes = (IsGateway,)
+    throttle_classes = ()  # one gateway asks for everybody
+
+    def get(self, request: Request, label: str) -> Response:
+        query = query_of(request.query_params.dict())
+        return Response(route_object(place_find(label, query.kind)))
+
+
+@extend_schema(exclude=True)
+class WakeView(WaitingView):
+    authentication_classes = (GatewayAuthentication,)
+    permission_classes = (IsGateway,)
+    throttle_classes = ()
+
+    def post(self, request: Request, label: str) -> Response | None:
+        query = query_of(request.query_params.dict())
+        self._label, self._kind = label, query.kind
+        self.wait_for(query.wait_s, *place_find(label, query.kind).groups)
+        return self.look()
+
+    def look(self) -> Response | None:
+        place = place_find(self._label, self._kind)
+        if place.standing is Standing.STOPPED:
+            raise CannotWake(place.why)
+        is_due = place.standing is Standing.RUNNING or self.is_over
+        return Response(route_object(place)) if is_due else None
+
+
+@extend_schema(exclude=True)
+class SshPortsView(WaitingView):
+    """No sandbox has an SSH port yet, so this list never changes."""
+
+    authentication_classes = (GatewayAuthentication,)
+    permission_classes = (IsGateway,)
+    throttle_classes = ()
+
+    def get(self, request: Request) -> Response | None:
+        query = query_of(request.query_params.dict())
+        self._after = query.after
+        self.wait_for(query.wait_s)
+        return self.look()
+
+    def look(self) -> Response | None:
+        is_due = self._after != SSH_REVISION or self.is_over
+        return Response({"revision": SSH_REVISION, "ports": {}}) if is_due else None
+
+
+@extend_schema(exclude=True)
+class CertificateView(APIView):
+    """Whether the TLS proxy may get a certificate for a name. Open: proxies ask without a key, and a visit of
+    the URL tells the same."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+    def get(self, request: Request) -> Response:
+        label = label_of_host(request.query_params.get("domain", ""))
+        if label is None or not label_exists(label):
+            raise NoSuchLabel
+        return Response({})

@@ -1,0 +1,25 @@
+"""What a gateway is told when it cannot be told where to connect."""
+
+from __future__ import annotations
+
+from core.errors import Conflict, NotFound, Unauthorized
+
+
+class BadGatewayKey(Unauthorized):
+    code = "bad_gateway_key"
+    default_message = "This gateway key is not ours."
+    default_remediation = "Give the gateway and this server the same MAGS_GATEWAY_KEY."
+
+
+class NoSuchLabel(NotFound):
+    code = "no_such_label"
+    default_message = "There is no sandbox behind this URL."
+
+
+class CannotWake(Conflict):
+    """Its words are shown to visitors."""
+
+    code = "cannot_wake"
+    default_message = (
+        "The sandbox behind this URL is stopped. Its owner can start it again by a job on the same workspace."
+    )

@@ -1,0 +1,75 @@
+"""Where a label leads now. Gateways ask for whoever visits: nothing here depends on who that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from aliases.selectors import alias_find
+from core.labels import label_uuid
+from gateways.errors import NoSuchLabel
+from hosts.tickets import Target
+from jobs.models import Job
+from jobs.standing import Standing, groups_of, sandbox_serving, standing_of
+from sandboxes.models import Sandbox
+from workspaces.selectors import workspace_find
+
+Kind = Literal["http", "ssh"]
+PORT_DEFAULT = 8080
+
+NO_DATA_PORT = "The sandbox runs on a host that gateways cannot reach."
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """`sandbox` has its host while `standing` is running. `why` is for visitors, where it is stopped."""
+
+    standing: Standing
+    sandbox: Sandbox | None
+    target: Target
+    why: str = ""
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        return groups_of(self.sandbox)
+
+
+def label_exists(label: str) -> bool:
+    """Whether it leads somewhere, or did and may again."""
+    try:
+        place_find(label, "http")
+    except NoSuchLabel:
+        return False
+    return True
+
+
+def place_find(label: str, kind: Kind) -> Place:
+    """Raises NoSuchLabel."""
+    job_id = label_uuid(label)
+    sandbox, port = (
+        _of_alias(label) if job_id is None else _of_job(Job.objects.filter(pk=job_id).first(), kind)
+    )
+    standing = standing_of(sandbox)
+    target: Target = "ssh" if kind == "ssh" else port
+    if standing is Standing.RUNNING and sandbox and sandbox.host and sandbox.host.data_port is None:
+        return Place(Standing.STOPPED, sandbox, target, NO_DATA_PORT)
+    return Place(standing, sandbox, target)
+
+
+def _of_job(job: Job | None, kind: Kind) -> tuple[Sandbox | None, int]:
+    """A job that nobody asked a URL for is not to be found."""
+    if job is None or (job.url_port is None and kind == "http"):
+        raise NoSuchLabel
+    return sandbox_serving(job.workspace_id, job.in_sandbox_id), job.url_port or PORT_DEFAULT
+
+
+def _of_alias(label: str) -> tuple[Sandbox | None, int]:
+    alias = alias_find(label)
+    if alias is None:
+        raise NoSuchLabel
+    workspace = workspace_find(alias.owner, alias.workspace_name)
+    if workspace is None:
+        return None, alias.port or PORT_DEFAULT
+    published = Job.objects.filter(workspace=workspace, url_port__isnull=False).order_by("-created_at")
+    port = alias.port or published.values_list("url_port", flat=True).first() or PORT_DEFAULT
+    return sandbox_serving(workspace.pk, None), port
