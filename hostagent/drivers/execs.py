@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import ParamSpec, TypeVar
 from hostagent.drivers import spec as oci
 from hostagent.drivers.base import ExecSpec, Phase, RunSpec, Terminal
 from hostagent.drivers.runbundle import RunBundle
-from hostagent.drivers.runs import OciRuns, directory
+from hostagent.drivers.runs import LOOK_AGAIN_S, OciRuns, directory
 from hostagent.drivers.visitor import Visitor
 from hostagent.errors import DriverError
 from hostagent.linux import cgroup, process
@@ -27,6 +28,8 @@ EXEC = "exec-"
 EXEC_ID = re.compile(r"[a-z0-9]{8,32}")
 # What tells of the kind of input, for whoever finds the directory later.
 PIPE, TERMINAL = "pipe", "terminal"
+END_STDIN_S = 10.0  # for a shim that is busy
+ATTACH_BYTES = 64 * 1024  # more than conmon sends at once
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -64,7 +67,7 @@ class ExecBundle(RunBundle):
 
     @contextlib.contextmanager
     def attached(self) -> Iterator[socket.socket]:
-        """A connection to conmon whose other direction is closed: it would wait for a reader who stopped."""
+        """A connection to conmon."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
             place = os.open(
                 self.path, os.O_PATH | os.O_CLOEXEC
@@ -73,8 +76,6 @@ class ExecBundle(RunBundle):
                 sock.connect(f"/proc/self/fd/{place}/attach")
             finally:
                 os.close(place)
-            sock.shutdown(socket.SHUT_RD)
-            sock.setblocking(False)
             yield sock
 
 
@@ -129,17 +130,32 @@ class OciExecs(OciRuns):
 
     def open_stdin(self, key: str) -> int | None:
         """One more writing end of the pipe that it reads. None where conmon has closed its own."""
-        shim = self._group(self._run(key)).shim
-        for pid in cgroup.pids(self._host.groups, shim, "cpu"):
-            for entry in process.pipes(pid, os.O_WRONLY).values():
-                with contextlib.suppress(OSError):
-                    return os.open(entry, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        for entry in self._stdin_pipes(key):
+            with contextlib.suppress(OSError):
+                return os.open(entry, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         return None
 
     def end_stdin(self, key: str) -> None:
-        """conmon closes its end when somebody who was connected to it is not any more."""
-        with contextlib.suppress(OSError), self._run(key).attached():
-            pass
+        """conmon closes its end when somebody who is connected to it says the end. It is looked at whether it
+        did: 2.1.6 overlooks it now and then, where that one has gone before it was answered."""
+        deadline = time.monotonic() + END_STDIN_S
+        with self._run(key).attached() as sock:
+            sock.settimeout(LOOK_AGAIN_S)
+            sock.shutdown(socket.SHUT_WR)
+            while self._stdin_pipes(key):
+                if time.monotonic() > deadline:
+                    raise DriverError(f"the shim of {key} does not close its input")
+                with contextlib.suppress(TimeoutError):
+                    if not sock.recv(ATTACH_BYTES):  # output: it would wait for whoever does not read it
+                        time.sleep(LOOK_AGAIN_S)
+
+    def _stdin_pipes(self, key: str) -> list[Path]:
+        shim = self._group(self._run(key)).shim
+        found: list[Path] = []
+        for pid in cgroup.pids(self._host.groups, shim, "cpu"):
+            with contextlib.suppress(FileNotFoundError):  # it has ended
+                found += process.pipes(pid, os.O_WRONLY).values()
+        return found
 
     def remove_groups(self, key: str) -> bool:
         """Whether nothing that the command left is alive any more."""

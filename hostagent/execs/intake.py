@@ -8,10 +8,15 @@ import os
 import socket
 from typing import Protocol
 
+import structlog
+
+from hostagent.errors import DriverError
 from hostagent.execs.running import Exec
 
 PACKET_BYTES = 4096  # what conmon takes at once is longer
 END_OF_TRANSMISSION = b"\x04"
+
+logger = structlog.get_logger(__name__)
 
 
 class Intake(Protocol):
@@ -65,13 +70,18 @@ class PipeIntake:
 
     async def end(self) -> None:
         self.close()
-        await self._exec.driver.slow(self._exec.driver.end_stdin, self._exec.key)
+        try:
+            await self._exec.driver.slow(self._exec.driver.end_stdin, self._exec.key)
+        except (OSError, DriverError) as error:  # it has ended, nearly always
+            logger.info("input_not_ended", exec=self._exec.key, error=str(error))
 
 
 class TerminalIntake:
     def __init__(self, exec_: Exec) -> None:
         self._stack = contextlib.ExitStack()
         self._socket: socket.socket = self._stack.enter_context(exec_.bundle.attached())
+        self._socket.shutdown(socket.SHUT_RD)  # output comes by the spool: conmon would wait for its reader
+        self._socket.setblocking(False)
 
     def close(self) -> None:
         self._stack.close()

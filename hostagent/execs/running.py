@@ -83,13 +83,13 @@ class Exec:
             ledger = Ledger(self.bundle.spool, self._limit_bytes, self._cut, self._save_cut)
         except FileNotFoundError as error:
             raise SandboxLost(f"the sandbox of exec {self.key} is gone") from error
-        following = asyncio.create_task(ledger.follow())
-        try:
-            exit_ = await self.driver.wait(self.key)
-        finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
         with contextlib.closing(ledger):
+            following = asyncio.create_task(ledger.follow())
+            try:
+                exit_ = await self.driver.wait(self.key)
+            finally:
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
             return exit_, await ledger.finish()
 
     def _save_cut(self, cut: Cut) -> None:

@@ -27,7 +27,7 @@ async def held(driver: OciDriver, config: Config) -> AsyncIterator[Held]:
 
 
 async def test_killed_data_port_loses_nothing(config: Config, held: Held) -> None:
-    """Twice in the middle: output goes on byte for byte, and so do input and time limits; nothing starts again."""
+    """Twice in the middle: output, input and time limits go on where they were; nothing starts again."""
     identity.save(config.state_dir, Identity(HOST_ID, "-" * 16, ""))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
