@@ -19,7 +19,7 @@ from hostagent.drivers.visitor import Visitor
 from hostagent.errors import AgentError, DriverError
 from hostagent.execs.errors import ExecError
 from hostagent.execs.records import End, Start, load, save
-from hostagent.execs.running import Exec
+from hostagent.execs.running import AGAIN_S, Exec
 from hostagent.linux import cgroup
 
 LAUNCHER = "launcher-exec"
@@ -47,15 +47,20 @@ class Execs:
 
     async def recover(self) -> None:
         """Go on with what an earlier process had started, and remove what it had not."""
-        for key in await self._visitor.slow(self._driver.found_keys):
-            if load(self._driver.bundle(key).path, End) is None:
-                try:
-                    await self._recover(key)
-                except (OSError, AgentError) as error:
-                    logger.warning("exec_not_found_again", exec=key, error=str(error))
+        await self._recover_all()
         self._spawn(self._sweep_for_ever())
 
+    async def _recover_all(self) -> None:
+        for key in await self._visitor.slow(self._driver.found_keys):
+            try:
+                async with self._visitor.lock(f"open {key}"):
+                    await self._recover(key)
+            except (OSError, AgentError) as error:  # tried again by the sweep
+                logger.warning("exec_not_found_again", exec=key, error=str(error))
+
     async def _recover(self, key: str) -> None:
+        if key in self._live or load(self._driver.bundle(key).path, End) is not None:
+            return
         await self._visitor.ready()
         if await self._visitor.slow(self._driver.phase, key) in (Phase.BUILDING, Phase.CREATED):
             await self._driver.destroy(key)  # it has certainly not started
@@ -120,7 +125,12 @@ class Execs:
 
     async def _supervise(self, exec_: Exec) -> None:
         try:
-            await exec_.supervise()
+            while exec_.end is None:
+                try:
+                    await exec_.supervise()
+                except (OSError, AgentError) as error:  # a full disk, for one; those who wait go on waiting
+                    logger.warning("exec_not_supervised", exec=exec_.key, error=str(error))
+                    await asyncio.sleep(AGAIN_S)
         finally:
             self._live.pop(exec_.key, None)
 
@@ -135,6 +145,7 @@ class Execs:
             with contextlib.suppress(OSError, AgentError):  # tried again; nothing depends on it
                 await self._visitor.slow(self.sweep)
             await asyncio.sleep(SWEEP_S)
+            await self._recover_all()
 
     def sweep(self) -> None:
         """Remove what is old, and the groups of ended execs whose children have ended as well."""

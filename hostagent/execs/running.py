@@ -21,7 +21,7 @@ from hostagent.execs.records import Cut, End, Mark, Start, Wish, load, save
 from hostagent.linux import notify
 from hostagent.waiting import first
 
-AGAIN_S = 5.0  # until a kill that failed, e.g. in a frozen sandbox, is tried again
+AGAIN_S = 5.0  # until what failed is tried again, e.g. a kill in a frozen sandbox
 KEPT = {End.NAME, Cut.NAME}
 
 logger = structlog.get_logger(__name__)

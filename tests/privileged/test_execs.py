@@ -14,6 +14,7 @@ import pytest_asyncio
 from execwire import client
 from execwire.client import ExecRefused
 from execwire.frames import Kill, Open, Outcome, Resize, Signal, Size, Stdin, StdinEnd
+from hostagent import control
 from hostagent.config import Config
 from hostagent.drivers.oci import OciDriver
 from hostagent.linux import cgroup
@@ -24,7 +25,7 @@ from tests.privileged.sandbox import Held, Sandboxes, new_id
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-IN_A_ROW = int(os.environ.get("MAGS_TEST_EXECS", "200"))
+IN_A_ROW = int(os.environ.get("EXECS_IN_A_ROW", "200"))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -273,3 +274,34 @@ async def test_ticket_for_something_else_opens_none(caller: Caller, ported: Port
         with pytest.raises(ExecRefused) as caught:
             await client.run(replace(caller.place, ticket=ticket), opening("true"))
         assert caught.value.code == "not_allowed"
+
+
+async def test_execs_end_with_their_sandbox(driver: OciDriver, config: Config, ported: Ported) -> None:
+    async with Sandboxes(driver).held(memory_mb=256) as doomed:
+        write_record(config, doomed.sandbox_id)
+        caller = Caller(ported.signer, doomed.sandbox_id, ported.port.port)
+        start = opening("echo up; sleep 999")
+        async with caller.opened(start) as reader:
+            await reader.until(b"up")
+            await driver.destroy(doomed.sandbox_id)
+            end = await reader.ended()
+    assert (end.outcome, end.exit_code) in ((Outcome.LOST, None), (Outcome.SIGNALED, 137))
+    assert ported.port._execs.running(doomed.sandbox_id) == 0
+    with pytest.raises(ExecRefused) as caught:  # its record is there, it is not
+        await caller.run("true")
+    assert caught.value.code == "not_started"
+
+
+async def test_frozen_sandbox_is_woken(caller: Caller, ported: Ported, held: Held) -> None:
+    host = held.driver.host
+
+    def agent(_line: str) -> dict[str, object]:
+        cgroup.thaw(host.groups, host.group(held.sandbox_id))
+        return {"awake": True}
+
+    await held.driver.freeze(held.sandbox_id)
+    with pytest.raises(ExecRefused) as caught:
+        await caller.run("true")
+    assert caught.value.code == "not_awake"
+    async with control.serve(ported.config.state_dir, agent):
+        assert (await caller.run("echo awake")).stdout == b"awake\n"
