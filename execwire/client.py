@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ import msgspec
 
 from execwire import frames
 from execwire.frames import Ended, Failed, Frame, FromHost, Gap, Open, Output, Room, Stdin, Stream
+from relay import watch
 
 HEAD_LIMIT_BYTES = 16 * 1024
 _STATUS = re.compile(rb"HTTP/1\.1 ([0-9]{3}) ")
@@ -96,8 +98,9 @@ class ExecConnection:
 
 
 async def connect(place: Place) -> ExecConnection:
-    """Raises ExecRefused, or OSError where the host is not there."""
-    reader, writer = await asyncio.open_connection(place.address, place.data_port)
+    """Raises ExecRefused, or OSError where the host is not there. How long to wait is for the caller to say:
+    the thawing of a sandbox may take a while. `place.address` is an IP address."""
+    reader, writer = await asyncio.open_connection(sock=await _socket(place))
     try:
         writer.write(
             f"CONNECT {place.sandbox_id}:exec HTTP/1.1\r\n"
@@ -114,6 +117,19 @@ async def connect(place: Place) -> ExecConnection:
         writer.close()
         raise
     return ExecConnection(reader, writer)
+
+
+async def _socket(place: Place) -> socket.socket:
+    family = socket.AF_INET6 if ":" in place.address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, (place.address, place.data_port))
+        watch(sock)  # an exec may say nothing for hours
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _refusal(body: bytes) -> ExecRefused:
