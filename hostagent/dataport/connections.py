@@ -20,7 +20,7 @@ class Connection:
     """One connection, from the moment its ticket was found good."""
 
     sandbox_id: str
-    kind: str  # "tcp" or "ssh"
+    kind: str  # "tcp", "ssh" or "exec"
     stirred: Callable[[str], None]
     pair: Pair = field(init=False)
     bytes: int = 0
@@ -92,5 +92,6 @@ class Connections:
         return {
             "tcp": sum(c.kind == "tcp" for c in connections),
             "ssh": sum(c.kind == "ssh" for c in connections),
+            "exec": sum(c.kind == "exec" for c in connections),
             "quiet_ms": round((now - active_at) * 1000),
         }

@@ -20,8 +20,10 @@ from hostagent.dataport.request import END, HEAD_LIMIT_BYTES, encode_refusal, pa
 from hostagent.dataport.settings import Settings
 from hostagent.dataport.ssh import SshServers
 from hostagent.dataport.tenancy import Tenancy
-from hostagent.dataport.tickets import SSH, Ticket, TicketKeys
+from hostagent.dataport.tickets import EXEC, SSH, Ticket, TicketKeys
 from hostagent.dataport.waking import Waker
+from hostagent.execs import session
+from hostagent.execs.house import Execs, Limits
 from relay import attach, watch
 
 BACKLOG = 1024
@@ -41,6 +43,8 @@ class DataPort:
         self._keys = TicketKeys(self._state_dir)
         self._reach = Reach(Tenancy(config), settings.connect_s)
         self._ssh = SshServers(config, self._reach)
+        limits = Limits(settings.exec_output_mb << 20, settings.exec_keep_s, settings.sandbox_execs_limit)
+        self._execs = Execs(config, limits)
         self._waker = Waker(self._state_dir, self._reach, settings.wake_s)
         self.connections = Connections(settings, self._stirred)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -52,6 +56,7 @@ class DataPort:
         """Listen while the block runs. At its end all connections are cut."""
         listener = _listener(self._settings)
         self.port = listener.getsockname()[1]
+        await self._execs.recover()
         accepting = asyncio.create_task(self._accept_for_ever(listener))
         try:
             async with self._controlled():
@@ -64,6 +69,7 @@ class DataPort:
             for task in list(self._tasks):
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._execs.close()
             self._ssh.close()
             self._reach.close()
 
@@ -78,10 +84,11 @@ class DataPort:
         """What the control socket answers."""
         match line.split():
             case ["connections"]:
-                return {"sandboxes": self.connections.evidence()}
+                running = {key: self._execs.running(key) for key in sorted(self._execs.sandboxes())}
+                return {"sandboxes": self.connections.evidence(), "execs": running}
             case ["close", sandbox_id]:
                 return {"closed": self.connections.abort(sandbox_id)}
-            case ["close", sandbox_id, "tcp" | "ssh" as kind]:
+            case ["close", sandbox_id, "tcp" | "ssh" | "exec" as kind]:
                 return {"closed": self.connections.abort(sandbox_id, kind)}
         return {"error": "unknown command"}
 
@@ -130,7 +137,7 @@ class DataPort:
     async def _join(self, sock: socket.socket, ticket: Ticket, early: bytes) -> None:
         sandbox_id = ticket.sandbox_id
         await self._reach.slow(lambda: self._reach.tenancy.check(sandbox_id, ticket.epoch))
-        connection = self.connections.open(sandbox_id, "ssh" if ticket.port == SSH else "tcp")
+        connection = self.connections.open(sandbox_id, ticket.kind)
         try:
             inner = await self._open(ticket)
             with inner:
@@ -145,7 +152,17 @@ class DataPort:
         await self._waker.ensure(ticket.sandbox_id)
         if ticket.port == SSH:
             return await self._ssh.open(ticket.sandbox_id)
+        if ticket.port == EXEC:
+            return self._exec(ticket.sandbox_id)
         return await self._reach.port(ticket.sandbox_id, int(ticket.port))
+
+    def _exec(self, sandbox_id: str) -> socket.socket:
+        """A socket with a session at its other end: counted, slowed down and cut as all others are."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        for sock in (ours, theirs):
+            sock.setblocking(False)
+        self._spawn(session.serve(self._execs, sandbox_id, theirs))
+        return ours
 
     async def _relay(self, connection: Connection, outer: socket.socket, inner: socket.socket) -> None:
         pair = connection.pair

@@ -23,6 +23,9 @@ class Settings:
     head_s: float = 5.0  # for the CONNECT request
     connect_s: float = 5.0  # for a server inside to accept
     wake_s: float = 30.0  # for the agent to thaw a frozen sandbox
+    exec_output_mb: int = 64  # of an exec's output that are kept: the beginning and the end
+    exec_keep_s: float = 3600.0  # how long output is kept after the end
+    sandbox_execs_limit: int = 64  # execs that run in one sandbox
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:

@@ -1,7 +1,7 @@
 """Tickets: what the control plane signs and this host checks by itself, also while the control plane is away.
 
 A ticket is a JWT signed with Ed25519 (RFC 8037) for one host (`aud`), one sandbox (`sub`) in one `epoch`, one
-`port` (or "ssh"), until `exp`. The public keys are in the state directory, put there by the agent.
+`port` (or "ssh", or "exec"), until `exp`. The public keys are in the state directory, put there by the agent.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from hostagent.fields import Epoch, SandboxId
 
 ISSUER = "mags"
 SSH: Literal["ssh"] = "ssh"
+EXEC: Literal["exec"] = "exec"
 SSH_PORT = 22
 LIMIT_BYTES = 2048  # ours have 350
 
@@ -31,11 +32,16 @@ class Ticket(msgspec.Struct, frozen=True):
 
     sub: SandboxId
     epoch: Epoch
-    port: int | Literal["ssh"]
+    port: int | Literal["ssh", "exec"]
 
     @property
     def sandbox_id(self) -> str:
         return self.sub
+
+    @property
+    def kind(self) -> str:
+        """Of the connection that it opens."""
+        return "tcp" if isinstance(self.port, int) else self.port
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,7 @@ def check(token: str, keys: TicketKeys, host_id: str) -> Ticket:
     return ticket
 
 
-def check_target(ticket: Ticket, sandbox_id: str, port: int) -> None:
+def check_target(ticket: Ticket, sandbox_id: str, port: int | Literal["exec"]) -> None:
     """A ticket opens what it names and nothing else. Port 22 is SSH's, which no ticket for a port opens."""
     wanted = SSH_PORT if ticket.port == SSH else ticket.port
     if (ticket.sandbox_id, wanted) != (sandbox_id, port):

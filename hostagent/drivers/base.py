@@ -50,6 +50,23 @@ class RunSpec:
         return f"{self.sandbox_id}.{self.run_id}"
 
 
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """The size of a window."""
+
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExecSpec(RunSpec):
+    """A command for the shell; `script` is that command, any bytes but NUL."""
+
+    directory: str = ""  # where it starts; empty: as a run
+    terminal: Terminal | None = None  # it has one, and with it one stream for all that it writes
+    has_stdin: bool = False  # a pipe that stays open until `end_stdin`; otherwise there is nothing to read
+
+
 class Phase(StrEnum):
     """Where a found sandbox or run is."""
 

@@ -31,6 +31,16 @@ class RunBundle(Marked):
     run_id: str
 
     @property
+    def has_pipes(self) -> bool:
+        """For its output; a terminal has none."""
+        return True
+
+    @property
+    def shim_options(self) -> tuple[str, ...]:
+        """Of conmon, for this run."""
+        return ()
+
+    @property
     def key(self) -> str:
         return f"{self.sandbox.sandbox_id}.{self.run_id}"
 
@@ -64,14 +74,14 @@ class RunBundle(Marked):
         return self.path / "process.json"
 
     @property
-    def _script(self) -> Path:
+    def script(self) -> Path:
         return self.sandbox.scripts / self.run_id
 
     def write(self, spec: RunSpec, process: dict[str, Any]) -> None:
         self.path.mkdir(mode=0o700)
         self.spool.parent.mkdir(mode=0o700)
-        self._script.write_bytes(spec.script)
-        self._script.chmod(0o555)
+        self.script.write_bytes(spec.script)
+        self.script.chmod(0o555)
         self.process_file.write_text(json.dumps(process))
         os.mkfifo(self.gate, 0o600)
 
@@ -95,7 +105,7 @@ class RunBundle(Marked):
 
     def remove(self) -> None:
         """Its `started` last: what is half removed must never look like a run that did not start."""
-        self._script.unlink(missing_ok=True)
+        self.script.unlink(missing_ok=True)
         shutil.rmtree(self.spool.parent, ignore_errors=True)
         with contextlib.suppress(FileNotFoundError):
             for entry in sorted(self.path.iterdir(), key=lambda entry: entry.name == "started"):

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from hostagent.drivers.host import SHIM, Host
-from hostagent.linux import cgroup
+from hostagent.linux import cgroup, process
 
 CAT = "/bin/cat"
 PIPES = 2  # stdout and stderr
@@ -65,22 +65,10 @@ class RunOutputs:
         comm = f"{self._host.engine.conmon.name[:15]}\n"
         found: dict[str, Path] = {}  # by pipe: conmon forks, and then two have it
         for pid in cgroup.pids(self._host.groups, shim_group, "cpu"):
-            process = Path(f"/proc/{pid}")
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
-                if (process / "comm").read_text() == comm:
-                    found |= _pipes(process)
+                if (Path(f"/proc/{pid}") / "comm").read_text() == comm:
+                    found |= process.pipes(pid, os.O_RDONLY)
         return [fd for path in found.values() if (fd := _opened(path)) is not None]
-
-
-def _pipes(process: Path) -> dict[str, Path]:
-    """Those that the process reads, and where each is to be opened."""
-    found = {}
-    for entry in (process / "fd").iterdir():
-        name = str(entry.readlink())
-        flags = (process / "fdinfo" / entry.name).read_text().partition("flags:")[2].split()[0]
-        if name.startswith("pipe:") and int(flags, 8) & os.O_ACCMODE == os.O_RDONLY:
-            found[name] = entry
-    return found
 
 
 def _opened(path: Path) -> int | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hostagent.drivers import ends, shim, spec
 from hostagent.drivers.base import Exit, FoundRun, Phase, RunSpec
-from hostagent.drivers.bundle import Bundle
+from hostagent.drivers.bundle import Bundle, Claim
 from hostagent.drivers.ends import Watched
 from hostagent.drivers.host import SHIM, Host
 from hostagent.drivers.runbundle import RunBundle
@@ -49,7 +49,8 @@ class OciRuns:
         for sandbox_id in [name for name, claim in list(self._host.claims.items()) if claim.is_held]:
             bundle = self._host.bundle(sandbox_id)
             for run_id in cgroup.children(self._host.groups, self._host.group(sandbox_id)):
-                if not RunBundle(bundle, run_id).path.exists():
+                # Others are of execs, which are another process's.
+                if RUN_ID.fullmatch(run_id) and not RunBundle(bundle, run_id).path.exists():
                     RunGroup(self._host, sandbox_id, run_id).remove()
 
     async def find(self, sandbox_id: str) -> list[FoundRun]:
@@ -112,14 +113,17 @@ class OciRuns:
         return watch.laps
 
     def _write(self, spec_: RunSpec, run: RunBundle) -> None:
-        claim = self._host.claims.get(spec_.sandbox_id)
-        if claim is None or not claim.is_held or run.sandbox.phase() is not Phase.RUNNING:
-            raise DriverError(f"{run.sandbox.name} is not one that holds runs, or not up")
-        shell, directory = spec.shell(claim.lower), _directory(run.sandbox)
-        process_ = spec.run_process(self._host.config, spec_, shell, directory)
+        shell = spec.shell(self._check_sandbox(run).lower)
+        process_ = spec.run_process(self._host.config, spec_, shell, directory(run.sandbox))
         run.write(spec_, process_)
         self._group(run).make()
         run.note_oom_kills(self._group(run).oom_kills())
+
+    def _check_sandbox(self, run: RunBundle) -> Claim:
+        claim = self._host.claims.get(run.sandbox.sandbox_id)
+        if claim is None or not claim.is_held or run.sandbox.phase() is not Phase.RUNNING:
+            raise DriverError(f"{run.sandbox.name} is not one that holds runs, or not up")
+        return claim
 
     async def start(self, key: str) -> None:
         run = self._run(key)
@@ -140,7 +144,8 @@ class OciRuns:
                 raise DriverError(f"the shim of {run.name} is gone: it cannot start any more")
             run.mark_started()
         shim.knock(run.gate)
-        self._outputs.hold(run.key, self._group(run).shim)  # at once: the script may be over in some ms
+        if run.has_pipes:
+            self._outputs.hold(run.key, self._group(run).shim)  # at once: the script may be over in some ms
 
     async def _started_pid(self, run: RunBundle) -> int:
         try:
@@ -166,7 +171,8 @@ class OciRuns:
     async def wait(self, key: str) -> Exit:
         run, group = self._run(key), self._group(self._run(key))
         try:
-            await self._host.slow(self._outputs.hold, key, group.shim)
+            if run.has_pipes:
+                await self._host.slow(self._outputs.hold, key, group.shim)
             code = await ends.wait(self._host, self._watched(run))
             if await self._host.slow(cgroup.pids, self._host.groups, group.name):
                 await self._outputs.drain(key, run.sandbox.sandbox_id)
@@ -235,7 +241,7 @@ class OciRuns:
         return Watched(run, group.name, group.shim)
 
 
-def _directory(sandbox: Bundle) -> str:
+def directory(sandbox: Bundle) -> str:
     """Where a run starts: at home, while there is one. The runtime's `create` makes it anew, its `exec` does
     not: after `rm -rf /root` no run could start any more."""
     home = Path(f"/proc/{sandbox.pid()}/root{spec.HOME}")

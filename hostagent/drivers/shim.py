@@ -175,6 +175,7 @@ def _exec_argv(engine: Engine, run: RunBundle) -> list[str]:
         *("--exec", "--exec-process-spec", str(run.process_file), "--runtime", str(engine.choom)),
         *(f"--runtime-arg={argument}" for argument in runtime),
         f"--runtime-opt=--cgroup={run.run_id}",
+        *run.shim_options,
     ]
 
 

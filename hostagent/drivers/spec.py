@@ -11,7 +11,7 @@ from typing import Any
 
 from hostagent.config import Config
 from hostagent.drivers import seccomp
-from hostagent.drivers.base import RunSpec, SandboxSpec
+from hostagent.drivers.base import ExecSpec, RunSpec, SandboxSpec
 from hostagent.errors import DriverError
 
 IDS_PER_SANDBOX = 65_536
@@ -30,6 +30,9 @@ INIT = "/run/mags/init"
 CA = "/run/mags/ca.crt"
 APT = "/run/mags/apt.conf"
 APT_CONF = f'Acquire::https::CAInfo "{CA}";\n'
+
+# A shell drops newlines at the end of what it substitutes, hence the x.
+COMMAND_FILE = 'command=$(cat "$0" && printf x) && exec /bin/sh -lc "${command%x}"'
 
 # Waits without a process that runs, in any image with a shell: to open a pipe for reading takes a writer.
 HOLDER = ["/bin/sh", "-c", f": < {HOLD}"]
@@ -120,6 +123,21 @@ def run_process(config: Config, spec: RunSpec, shell: str, directory: str) -> di
     arguments = command(spec.script, shell, f"{RUNS}/{spec.run_id}")
     variables = environment(config, spec.environment)
     return {**process([INIT, "-s", "-g", "--", *arguments], variables), "cwd": directory}
+
+
+def exec_process(config: Config, spec: ExecSpec, directory: str) -> dict[str, Any]:
+    """The process of a command in a sandbox. The command is one argument; JSON cannot hold bytes that are no
+    text, so those are read from a file inside."""
+    try:
+        arguments = ["/bin/sh", "-lc", spec.script.decode()]
+    except UnicodeDecodeError:
+        arguments = ["/bin/sh", "-c", COMMAND_FILE, f"{RUNS}/{spec.run_id}"]
+    variables = environment(config, spec.environment)
+    values = {**process([INIT, "-s", "-g", "--", *arguments], variables), "cwd": spec.directory or directory}
+    if spec.terminal is not None:
+        size = {"height": spec.terminal.rows, "width": spec.terminal.columns}
+        values |= {"terminal": True, "consoleSize": size}
+    return values
 
 
 def process(arguments: list[str], variables: list[str]) -> dict[str, Any]:

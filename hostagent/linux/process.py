@@ -33,6 +33,21 @@ def files(pid: int) -> Iterator[os.stat_result]:
             yield entry.stat()
 
 
+def pipes(pid: int, mode: int) -> dict[str, Path]:
+    """Those that the process only reads (O_RDONLY) or writes (O_WRONLY), and where each is to be opened.
+    FileNotFoundError when there is no such process."""
+    found = {}
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            name = str(entry.readlink())
+            info = Path(f"/proc/{pid}/fdinfo/{entry.name}").read_text()
+        except FileNotFoundError:  # closed meanwhile
+            continue
+        if name.startswith("pipe:") and int(info.partition("flags:")[2].split()[0], 8) & os.O_ACCMODE == mode:
+            found[name] = entry
+    return found
+
+
 def is_ending(pid: int) -> bool:
     """Whether the process has begun to end, or is gone: such ones have left their control groups."""
     try:

@@ -20,6 +20,7 @@ TICKET = b"Proxy-Authorization: Bearer a.b-c.d_e"
 def test_head() -> None:
     expected = Connect("a1b2c3d4e5f6g7h8", 80, "a.b-c.d_e")
     assert parse(LINE + b"\r\n" + TICKET) == expected
+    assert parse(LINE.replace(b":80", b":exec") + b"\r\n" + TICKET).port == "exec"
     assert parse(LINE + b"\r\nHost: x\r\nproxy-AUTHORIZATION:bearer a.b-c.d_e ") == expected
 
 
@@ -35,6 +36,8 @@ def test_head() -> None:
         b"CONNECT a1b2c3d4e5f6g7h8:0 HTTP/1.1\r\n" + TICKET,
         b"CONNECT a1b2c3d4e5f6g7h8:65536 HTTP/1.1\r\n" + TICKET,
         b"CONNECT a1b2c3d4e5f6g7h8:080 HTTP/1.1\r\n" + TICKET,
+        b"CONNECT a1b2c3d4e5f6g7h8:EXEC HTTP/1.1\r\n" + TICKET,
+        b"CONNECT a1b2c3d4e5f6g7h8:exec0 HTTP/1.1\r\n" + TICKET,
         b"CONNECT a1b2c3d4e5f6g7h8 HTTP/1.1\r\n" + TICKET,
         LINE,
         LINE + b"\r\n" + TICKET + b"\r\n" + TICKET,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from hostagent.dataport.settings import Settings
 from hostagent.heldwire import SandboxWish, VolumeWish
 from hostagent.holdings import HeldPhase, HeldRecord, Holdings
 from tests.dataport.signer import HOST_ID, Signer
+from tests.privileged.conftest import ROOT
 
 EPOCH = 1
 
@@ -66,3 +70,20 @@ def enable_ssh(config: Config, sandbox_id: str, host_key: Path, authorized: str)
     directory.mkdir(mode=0o700, exist_ok=True)
     (directory / "host_key").write_bytes(host_key.read_bytes())
     (directory / "authorized_keys").write_text(authorized)
+
+
+async def start_process(config: Config, port: int) -> asyncio.subprocess.Process:
+    agent = {
+        f"MAGS_AGENT_{name.upper()}": str(getattr(config, name))
+        for name in ("state_dir", "instance", "network4", "network6")
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "hostagent", "data"),
+        cwd=ROOT,
+        env={**os.environ, **agent, "MAGS_DATA_PORT_PORT": str(port)},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    async with asyncio.timeout(20):
+        assert b"event=serving" in await process.stderr.readline()
+    return process

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -24,8 +22,7 @@ from hostagent.holdings import HeldPhase
 from hostagent.identity import Identity
 from hostagent.linux import cgroup
 from tests.dataport.signer import HOST_ID, Signer
-from tests.privileged.conftest import ROOT
-from tests.privileged.data_ports import Ported, data_port, write_record
+from tests.privileged.data_ports import Ported, data_port, start_process, write_record
 from tests.privileged.leaks import no_leaks
 from tests.privileged.sandbox import Held, Sandboxes, new_id
 
@@ -298,20 +295,3 @@ async def test_process_that_was_killed_is_replaced(ported: Ported, held: Held, d
     process.terminate()
     assert await process.wait() == 0
     (config.state_dir / identity.IDENTITY).unlink()
-
-
-async def start_process(config: Config, port: int) -> asyncio.subprocess.Process:
-    agent = {
-        f"MAGS_AGENT_{name.upper()}": str(getattr(config, name))
-        for name in ("state_dir", "instance", "network4", "network6")
-    }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "hostagent", "data"),
-        cwd=ROOT,
-        env={**os.environ, **agent, "MAGS_DATA_PORT_PORT": str(port)},
-        stderr=asyncio.subprocess.PIPE,
-    )
-    assert process.stderr is not None
-    async with asyncio.timeout(20):
-        assert b"event=serving" in await process.stderr.readline()
-    return process
