@@ -74,6 +74,15 @@ class SandboxRunning(Struct, frozen=True, tag="sandbox"):
     state: Literal["running"] = "running"
 
 
+class SandboxEnding(Struct, frozen=True, tag="sandbox"):
+    """Nothing new can run in it. Its last version may take a while."""
+
+    sandbox_id: str
+    epoch: int
+    at: int
+    state: Literal["ending"] = "ending"
+
+
 SandboxEnd = Literal[
     "done", "stopped", "oom", "disk_full", "lost", "start_failed", "restore_failed", "damaged"
 ]

@@ -19,7 +19,7 @@ from hostagent.drivers.base import Driver, Exit, SandboxSpec
 from hostagent.ending import Ending
 from hostagent.errors import AgentError, DriverError, StaleBoot, StaleSandbox
 from hostagent.fields import Stages
-from hostagent.heldwire import DamagedObject, SandboxEnd, SandboxRunning, SandboxWish
+from hostagent.heldwire import DamagedObject, SandboxEnd, SandboxEnding, SandboxRunning, SandboxWish
 from hostagent.holdings import HeldPhase, HeldRecord, Holding, Holdings
 from hostagent.occupants import Occupants, Running
 from hostagent.outbox import Box
@@ -162,6 +162,7 @@ class Keeper:
             self._holding.end("lost", AGENT_FAILED)
         if self.record.phase is HeldPhase.ENDING:
             self._closed.set()
+            self._say_that_it_ends()
             await self._ending.finish()
 
     async def _begin(self) -> None:
@@ -209,6 +210,13 @@ class Keeper:
         wish, stages = record.wish, record.stages or Stages(0, 0, 0)
         self._box.tell(SandboxRunning(wish.sandbox_id, wish.epoch, record.started_at, stages))
         self._up.set()
+
+    def _say_that_it_ends(self) -> None:
+        """Before its last version is saved, which may take long: a job that comes waits for the end then. Who
+        wished it knows, and so do those whose sandbox ends with its run."""
+        wish = self.record.wish
+        if wish.is_kept and wish.wish != "end":
+            self._box.tell(SandboxEnding(wish.sandbox_id, wish.epoch, machine.now_ms()))
 
     async def _hold(self) -> None:
         """Until it ends, by itself or because somebody wishes it."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import structlog
 
-from hostagent.heldwire import SandboxEnded, SandboxKey, SandboxRunning, VolumeSize
+from hostagent.heldwire import SandboxEnded, SandboxEnding, SandboxKey, SandboxRunning, VolumeSize
 from hostagent.outbox import Box, Sent
 from hostagent.wire import Result
 
@@ -22,13 +22,16 @@ class SandboxBox:
         self._key = key
         self._wake = wake
         self._running: SandboxRunning | None = None
+        self._ending: SandboxEnding | None = None
         self._size: VolumeSize | None = None
         self._end: SandboxEnded | None = None
 
-    def tell(self, item: SandboxRunning | VolumeSize | SandboxEnded) -> None:
+    def tell(self, item: SandboxRunning | SandboxEnding | VolumeSize | SandboxEnded) -> None:
         """A size takes the place of an older one that was not sent, but never an answer to a sync."""
         if isinstance(item, SandboxRunning):
             self._running = item
+        elif isinstance(item, SandboxEnding):
+            self._ending = item
         elif isinstance(item, SandboxEnded):
             self._end = item
         elif self._size is None or item.sync >= self._size.sync:
@@ -38,7 +41,8 @@ class SandboxBox:
     def collect(self) -> list[Sent]:
         if self.settled.is_set() or self._stale.is_set():
             return []
-        return [Sent(item) for item in (self._running, self._size, self._end) if item is not None]
+        items = (self._running, self._ending, self._size, self._end)
+        return [Sent(item) for item in items if item is not None]
 
     def take(self, sent: Sent, result: Result) -> bool:
         """Note what became of an item. False: what was sent after it does not count."""
@@ -54,6 +58,8 @@ class SandboxBox:
     def _done(self, sent: Sent) -> None:
         if sent.item is self._running:
             self._running = None
+        elif sent.item is self._ending:
+            self._ending = None
         elif sent.item is self._size:
             self._size = None
         elif sent.item is self._end:
@@ -61,6 +67,6 @@ class SandboxBox:
 
     def give_up(self) -> None:
         """The server refuses what this sandbox says: no more than the end, then."""
-        self._running = self._size = None
+        self._running = self._ending = self._size = None
         if self._end is not None:
             self.settled.set()

@@ -30,7 +30,7 @@ from hostagent.fields import (
     Variable,
     Vcpus,
 )
-from hostagent.heldwire import ReportedSandbox, SandboxEnded, SandboxRunning, VolumeSize
+from hostagent.heldwire import ReportedSandbox, SandboxEnded, SandboxEnding, SandboxRunning, VolumeSize
 from hostagent.imagewire import Build
 
 # kid: raw public key in base64
@@ -212,7 +212,7 @@ class Finished(Struct, frozen=True, tag="finished"):
     message: str
 
 
-Item = Started | Log | Finished | SandboxRunning | SandboxEnded | VolumeSize
+Item = Started | Log | Finished | SandboxRunning | SandboxEnding | SandboxEnded | VolumeSize
 
 
 class Report(Struct, frozen=True):

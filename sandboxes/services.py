@@ -100,6 +100,11 @@ def sandbox_wish_end(sandbox: Sandbox) -> bool:
     return _move(sandbox, SandboxPhase.ENDING, is_stop_wished=True, revision=revision)
 
 
+def sandbox_ending(sandbox: Sandbox) -> None:
+    """Its host says that nothing new can run in it; its last word comes when all is saved."""
+    _move(sandbox, SandboxPhase.ENDING)
+
+
 def sandbox_change(sandbox: Sandbox, **wishes: Any) -> None:
     """Change what is wished of a live sandbox, and let its host know."""
     if sandbox.host_id is not None:

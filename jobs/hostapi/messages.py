@@ -129,6 +129,12 @@ class SandboxRunning(Struct, frozen=True, tag_field="state", tag="running"):
     stages: Stages
 
 
+class SandboxEnding(Struct, frozen=True, tag_field="state", tag="ending"):
+    sandbox_id: SandboxId
+    epoch: Epoch
+    at: UnixMs
+
+
 class SandboxEnded(Struct, frozen=True, tag_field="state", tag="ended"):
     sandbox_id: SandboxId
     epoch: Epoch
@@ -161,7 +167,7 @@ class ItemKind(Struct, frozen=True):
 
 
 LeaseItem = Started | Log | Finished
-SandboxItem = SandboxRunning | SandboxEnded | VolumeMeasured
+SandboxItem = SandboxRunning | SandboxEnding | SandboxEnded | VolumeMeasured
 Item = LeaseItem | SandboxItem
 
 
@@ -184,7 +190,7 @@ _boot = msgspec.json.Decoder(Boot)
 _report = msgspec.json.Decoder(Report)
 _item = msgspec.json.Decoder(LeaseItem)
 _kind = msgspec.json.Decoder(ItemKind)
-_sandbox = msgspec.json.Decoder(SandboxRunning | SandboxEnded)
+_sandbox = msgspec.json.Decoder(SandboxRunning | SandboxEnding | SandboxEnded)
 _volume = msgspec.json.Decoder(VolumeMeasured)
 
 

@@ -21,6 +21,7 @@ from jobs.hostapi.messages import (
     Log,
     Report,
     SandboxEnded,
+    SandboxEnding,
     SandboxItem,
     SandboxRunning,
     Started,
@@ -45,7 +46,7 @@ from jobs.states import LeaseState
 from sandboxes.errors import StaleSandbox
 from sandboxes.models import Sandbox
 from sandboxes.selectors import sandboxes_of_host
-from sandboxes.services import sandbox_measured
+from sandboxes.services import sandbox_ending, sandbox_measured
 from sandboxes.states import SandboxPhase
 from workspaces.services import base_damage, workspace_damage
 
@@ -135,6 +136,8 @@ def _apply_to_sandbox(item: SandboxItem, named: _Named) -> None:
     match item:
         case SandboxRunning():
             sandbox_up(sandbox, msgspec.to_builtins(item.stages))
+        case SandboxEnding():
+            sandbox_ending(sandbox)
         case VolumeMeasured():
             _measured(item, sandbox)
         case SandboxEnded():

@@ -33,6 +33,7 @@ class FakeSandbox:
     workspace: FakeWorkspace | None
     state: str = "offered"
     running: dict[str, Any] | None = None
+    ending: dict[str, Any] | None = None  # by itself
     ended: dict[str, Any] | None = None
     sizes: list[dict[str, Any]] = field(default_factory=list)
     synced: int = 0
@@ -92,6 +93,9 @@ class FakeSandboxes:
             return self._size(sandbox, item)
         if item["state"] == "running":
             sandbox.running, sandbox.state = item, "running"
+            return {"status": 200}
+        if item["state"] == "ending":
+            sandbox.ending = item
             return {"status": 200}
         if not are_runs_finished and item["reason"] != "lost":  # of those it is not known how they ended
             self._violations.append(f"sandbox {sandbox.id} ended before its runs")

@@ -170,6 +170,10 @@ def sandbox_running(sandbox: Sandbox, **fields: Any) -> dict[str, Any]:
     return _about(sandbox, "sandbox", {"at": now_ms(), "state": "running", "stages": stages} | fields)
 
 
+def sandbox_ending(sandbox: Sandbox) -> dict[str, Any]:
+    return _about(sandbox, "sandbox", {"at": now_ms(), "state": "ending"})
+
+
 def sandbox_ended(sandbox: Sandbox, reason: str = "done", **fields: Any) -> dict[str, Any]:
     end = {"at": now_ms(), "state": "ended", "reason": reason, "message": "", "damaged": None}
     return _about(sandbox, "sandbox", end | fields)

@@ -82,6 +82,29 @@ class TestStop:
         held.end(agent, box(first), "stopped")
         assert fresh(second).attempt == 1
 
+    def test_nobody_enters_a_sandbox_that_has_died_and_is_saved(self) -> None:
+        agent, owner = Agent(), factories.user()
+        first = held.idle(agent, owner)
+        died = [{"status": 200}]
+        assert agent.report(factories.sandbox_ending(box(first))) == died
+        assert agent.report(factories.sandbox_ending(box(first))) == died  # said again
+        second = held.job(owner)
+        assert (second.reason, held.live_leases(second)) == ("saving", 0)
+        held.end(agent, box(first), "lost")
+        assert (fresh(second).attempt, held.live_leases(second)) == (1, 1)
+
+    def test_who_entered_it_just_before_waits_for_its_end(self) -> None:
+        """One attempt is lost for that, not all of them."""
+        agent, owner = Agent(), factories.user()
+        first = held.idle(agent, owner)
+        second = held.job(owner)
+        lease = lease_of(second)
+        failed = factories.finished(lease, lease.log_offset, outcome="start_failed", exit_code=None)
+        assert agent.report(failed, factories.sandbox_ending(box(first))) == [{"status": 200}] * 2
+        assert (fresh(second).status, fresh(second).attempt) == ("accepted", 1)
+        held.end(agent, box(first), "lost")
+        assert (fresh(second).attempt, held.live_leases(second)) == (2, 1)
+
 
 class TestAttempts:
     def test_a_retry_runs_in_the_kept_sandbox(self) -> None:

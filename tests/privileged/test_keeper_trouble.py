@@ -171,6 +171,7 @@ async def test_machine_that_was_rebooted(agent: AgentProcess, plane: FakeControl
     await agent.start()
     ended = await plane.ended(sandbox)
     assert (ended["reason"], ended["message"]) == ("lost", "The host was restarted while the sandbox was up.")
+    assert sandbox.ending is not None  # while it was saved, no job was to be sent there
     assert run.finished is not None
     assert run.finished["outcome"] == "lost"
     assert [version["reason"] for version in workspace.versions] == ["end"]
