@@ -19,6 +19,7 @@ PROCESS = "agent"
 DATA_PROCESS = "data"
 SETTINGS = "settings.env"
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+DATA_PORT = "MAGS_DATA_PORT_PORT"
 # One is added to the instance of the machine's own agent: `down.is_of` then keeps their names apart.
 LETTERS = "bcdefghijklmnopqrstuvwxyz"
 INSTANCE_LIMIT = 8  # characters: `hostagent.config`
@@ -121,13 +122,14 @@ def _apart(layout: Layout, name: str) -> dict[str, str]:
         "MAGS_AGENT_NETWORK6": f"{first6}/{network6.prefixlen}",
         "MAGS_AGENT_ID_BASE": str(int(own.get("MAGS_AGENT_ID_BASE", ID_BASE_DEFAULT)) + number * IDS_STEP),
         "MAGS_AGENT_SANDBOXES": SANDBOXES,
+        DATA_PORT: str(layout.data_port + number),
     }
 
 
 def _further(layout: Layout, name: str) -> Agent:
     directory = layout.hosts / name
     own = read_env_file(directory / SETTINGS)
-    data_port = layout.data_port + LETTERS.index(own["MAGS_AGENT_INSTANCE"][-1]) + 1
+    data_port = int(own.pop(DATA_PORT))
     environment = {
         **agent_environment(layout),
         "MAGS_AGENT_STATE_DIR": str(directory / "agent"),

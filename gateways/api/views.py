@@ -8,6 +8,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from core.api.views import WaitingView
+from core.errors import Invalid
 from core.labels import label_of_host
 from gateways.api.authentication import GatewayAuthentication, IsGateway
 from gateways.api.queries import query_of
@@ -78,7 +79,9 @@ class CertificateView(APIView):
     permission_classes = ()
 
     def get(self, request: Request) -> Response:
-        label = label_of_host(request.query_params.get("domain", ""))
+        if "domain" not in request.query_params:
+            raise Invalid("Name the domain.", fields={"domain": "is required"})
+        label = label_of_host(request.query_params["domain"])
         if label is None or not label_exists(label):
             raise NoSuchLabel
         return Response({})
