@@ -51,7 +51,8 @@ def until(api: httpx.Client, job: str, condition: Callable[[Job], object]) -> Jo
     found: Job = api.get(f"/mags-jobs/{job}").json()
     while not condition(found):
         assert time.monotonic() < deadline, found
-        found = api.get(f"/mags-jobs/{job}/status", params={"wait": 2}).json()
+        time.sleep(0.1)  # of a job that has ended, the status comes at once
+        found = api.get(f"/mags-jobs/{job}/status", params={"wait": 2}).raise_for_status().json()
     return found
 
 
