@@ -295,7 +295,7 @@ async def test_execs_end_with_their_sandbox(driver: OciDriver, config: Config, p
 async def test_frozen_sandbox_is_woken(caller: Caller, ported: Ported, held: Held) -> None:
     host = held.driver.host
 
-    def agent(_line: str) -> dict[str, object]:
+    async def agent(_line: str) -> dict[str, object]:
         cgroup.thaw(host.groups, host.group(held.sandbox_id))
         return {"awake": True}
 
