@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from hosts import services
-from hosts.api.authentication import HostAuthentication, IsHost
+from hosts.api.caller import HostView
 from hosts.api.serializers import EnrolInput, HeartbeatInput
 from hosts.tickets import ticket_keys
 
@@ -29,11 +29,7 @@ class EnrolView(APIView):
 
 
 @extend_schema(exclude=True)
-class HeartbeatView(APIView):
-    authentication_classes = (HostAuthentication,)
-    permission_classes = (IsHost,)
-    throttle_classes = ()  # a host sends as its work needs
-
+class HeartbeatView(HostView):
     def post(self, request: Request) -> Response:
         sent = HeartbeatInput(data=request.data)
         sent.is_valid(raise_exception=True)

@@ -7,11 +7,9 @@ from typing import Any
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from core.api.body import error_body
-from hosts.api.authentication import HostAuthentication, IsHost
-from hosts.models import Host
+from hosts.api.caller import HostView, host_of
 from images import keys, selectors
 from images.hostapi.messages import ObjectsRequest, objects_of, publish_of, query_of
 from images.hostapi.wire import build_object
@@ -23,20 +21,12 @@ from workspaces.limits import SIGNED_FOR_S
 from workspaces.records import time_of, unix_ms
 
 
-class HostView(APIView):
-    """A call of an enrolled host. Images are no sandbox's: no boot, no lease stands behind it."""
-
-    authentication_classes = (HostAuthentication,)
-    permission_classes = (IsHost,)
-    throttle_classes = ()
-
-
 @extend_schema(exclude=True)
 class ObjectsView(HostView):
     def post(self, request: Request) -> Response:
         wanted = objects_of(request._request.body)
         if wanted.put:
-            require_publisher(_host(request))
+            require_publisher(host_of(request))
         gets = {name: objectstore.sign_get(keys.object_key(name)) for name in wanted.get}
         return Response({"get": gets, "put": _put(wanted), "expires_s": SIGNED_FOR_S})
 
@@ -53,7 +43,7 @@ class BuildsView(HostView):
             said.image, said.build, said.manifest, time_of(said.made_at), said.tree_bytes
         )
         try:
-            build = build_publish(_host(request), publication)
+            build = build_publish(host_of(request), publication)
         except MissingObjects as error:
             return Response(error_body(error) | {"missing": error.missing}, status=error.status)
         assert build.durable_at is not None  # noqa: S101 - nothing else is answered; for the type checker
@@ -67,9 +57,3 @@ def _put(wanted: ObjectsRequest) -> dict[str, dict[str, Any]]:
         signed = objectstore.sign_put(keys.object_key(name), name, size_bytes)
         answer[name] = {"url": signed.url, "headers": signed.headers}
     return answer
-
-
-def _host(request: Request) -> Host:
-    host = request.auth
-    assert isinstance(host, Host)  # noqa: S101 - IsHost has made sure; for the type checker
-    return host

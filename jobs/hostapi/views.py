@@ -9,12 +9,11 @@ from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from core.api.views import WaitingView
 from files.models import Upload
 from files.wire import file_assignment
-from hosts.api.authentication import HostAuthentication, IsHost
+from hosts.api.caller import HostView, host_of
 from hosts.errors import StaleBoot
 from hosts.models import Host
 from hosts.selectors import host_get
@@ -42,20 +41,12 @@ NOTHING: dict[str, Any] = {
 }
 
 
-class HostView(APIView):
-    """A call of an enrolled host, in the contract of docs/reference/host-api.md."""
-
-    authentication_classes = (HostAuthentication,)
-    permission_classes = (IsHost,)
-    throttle_classes = ()
-
-
 @extend_schema(exclude=True)
 class BootView(HostView):
     def post(self, request: Request) -> Response:
         boot = boot_of(request._request.body)
         answer = host_booted(
-            _host(request).pk,
+            host_of(request).pk,
             {(lease.lease_id, lease.lease_epoch) for lease in boot.leases},
             {(sandbox.sandbox_id, sandbox.epoch) for sandbox in boot.sandboxes},
             machine_boot_id=boot.machine_boot_id,
@@ -77,7 +68,7 @@ class BootView(HostView):
                 "drop_volumes": list(gone_of(boot.volumes)),
                 "images": head_objects(),
                 "ticket_keys": ticket_keys(),
-                "publishes_images": _host(request).publishes_images,
+                "publishes_images": host_of(request).publishes_images,
             }
         )
 
@@ -85,18 +76,14 @@ class BootView(HostView):
 @extend_schema(exclude=True)
 class ReportView(HostView):
     def post(self, request: Request) -> Response:
-        return Response({"results": report_apply(_host(request), report_of(request._request.body))})
+        return Response({"results": report_apply(host_of(request), report_of(request._request.body))})
 
 
 @extend_schema(exclude=True)
-class PollView(WaitingView):
-    authentication_classes = (HostAuthentication,)
-    permission_classes = (IsHost,)
-    throttle_classes = ()
-
+class PollView(HostView, WaitingView):
     def get(self, request: Request) -> Response | None:
         self._query = poll_of(request.query_params.dict())
-        self._host = _host(request)
+        self._host = host_of(request)
         self.wait_for(min(self._query.wait, settings.WAIT_LIMIT_S), f"host.{self._host.pk}")
         return self.look()
 
@@ -169,9 +156,3 @@ def _upload(job: Job, file: dict[str, Any]) -> Upload:
         pk=UUID(file["id"]), owner_id=job.owner_id, name=file["name"], sha256=file["sha256"],
         size_bytes=file["bytes"],
     )  # fmt: skip
-
-
-def _host(request: Request) -> Host:
-    host = request.auth
-    assert isinstance(host, Host)  # noqa: S101 - IsHost has made sure; for the type checker
-    return host

@@ -7,11 +7,9 @@ from typing import Any
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from core.api.body import error_body
-from hosts.api.authentication import HostAuthentication, IsHost
-from hosts.models import Host
+from hosts.api.caller import HostView, host_of
 from sandboxes.hostapi.messages import ObjectsRequest, ReadRequest, objects_of, version_of
 from sandboxes.models import Sandbox
 from sandboxes.selectors import sandbox_of_host
@@ -25,19 +23,11 @@ from workspaces.services import Commit, full_next
 from workspaces.states import VersionReason
 
 
-class HostView(APIView):
-    """A call of an enrolled host."""
-
-    authentication_classes = (HostAuthentication,)
-    permission_classes = (IsHost,)
-    throttle_classes = ()
-
-
 @extend_schema(exclude=True)
 class ObjectsView(HostView):
     def post(self, request: Request) -> Response:
         wanted = objects_of(request._request.body)
-        host = _host(request)
+        host = host_of(request)
         if isinstance(wanted, ReadRequest):
             owner_id = question_owed(host, wanted.boot_epoch, wanted.question).old.workspace.owner_id
             put: dict[str, dict[str, Any]] = {}
@@ -51,7 +41,7 @@ class ObjectsView(HostView):
 class VersionsView(HostView):
     def post(self, request: Request) -> Response:
         said = version_of(request._request.body)
-        host = _host(request)
+        host = host_of(request)
         sandbox = sandbox_of_host(host, said.boot_epoch, said.sandbox_id, said.epoch)
         commit = Commit(
             manifest=said.manifest, parent=said.parent, reason=VersionReason(said.reason),
@@ -98,9 +88,3 @@ def _put(sandbox: Sandbox, wanted: ObjectsRequest) -> dict[str, dict[str, Any]]:
         signed = objectstore.sign_put(keys.object_key(tenant, name), name, size_bytes)
         answer[name] = {"url": signed.url, "headers": signed.headers}
     return answer
-
-
-def _host(request: Request) -> Host:
-    host = request.auth
-    assert isinstance(host, Host)  # noqa: S101 - IsHost has made sure; for the type checker
-    return host

@@ -186,9 +186,9 @@ async def test_rsync(client: Client, held: Held, tmp_path: Path) -> None:
 
 async def test_forwarded_port_ends_inside(client: Client, held: Held) -> None:
     """What listens on the host's loopback is not what the sandbox has on its own."""
-    with socket.create_server(("127.0.0.1", 0)) as canary, socket.create_server(("127.0.0.1", 0)) as free:
-        hosts, local = canary.getsockname()[1], free.getsockname()[1]
-        free.close()
+    with socket.create_server(("127.0.0.1", 0)) as canary:
+        hosts = canary.getsockname()[1]
+        local, other = free_ports(2)
         server = (
             "#!/usr/bin/python3\nimport socket\nserver = socket.create_server(('127.0.0.1', 9100))\n"
             "print('up', flush=True)\nwhile True:\n    sock = server.accept()[0]\n"
@@ -196,10 +196,9 @@ async def test_forwarded_port_ends_inside(client: Client, held: Held) -> None:
         )
         async with held.started(server) as key:
             await held.says(key, b"up")
-            other = local + 1 if local < 65000 else local - 1
             forwards = ["-L", f"{local}:127.0.0.1:9100", "-L", f"{other}:127.0.0.1:{hosts}"]
             process = await asyncio.create_subprocess_exec(
-                *client.ssh(*forwards, "-N", "-v"), stdin=-3, stdout=-3, stderr=-3
+                *client.ssh(*forwards, "-o", "ExitOnForwardFailure=yes", "-N"), stdin=-3, stdout=-3, stderr=-3
             )
             try:
                 await listening(local)

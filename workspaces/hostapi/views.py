@@ -7,10 +7,8 @@ import logging
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from hosts.api.authentication import HostAuthentication, IsHost
-from hosts.models import Host
+from hosts.api.caller import HostView, host_of
 from workspaces.hostapi.messages import Failed, answer_of
 from workspaces.services import question_answer
 
@@ -18,15 +16,10 @@ logger = logging.getLogger(__name__)
 
 
 @extend_schema(exclude=True)
-class AnswersView(APIView):
-    authentication_classes = (HostAuthentication,)
-    permission_classes = (IsHost,)
-    throttle_classes = ()
-
+class AnswersView(HostView):
     def post(self, request: Request) -> Response:
         said = answer_of(request._request.body)
-        host = request.auth
-        assert isinstance(host, Host)  # noqa: S101 - IsHost has made sure; for the type checker
+        host = host_of(request)
         if isinstance(said.answer, Failed):
             logger.warning(
                 "host %s cannot answer question %d: %s %r",
