@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,22 +21,13 @@ from playwright.sync_api import Browser
 
 from tests.dashboard.browser import launched
 from tests.e2e.running import RunningStack, running_stack
-from tests.servers import PostgresServer, RedisServer, WebServer, database_url
+from tests.servers import PostgresServer, RedisServer, WebServer, database_url, free_ports
 from tests.workspaces import seaweed
 from tests.workspaces.seaweed import BUCKET, ObjectStoreServer
 
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 VAR_DIR = Path(tempfile.mkdtemp(prefix="mags-test-"))
 IS_POSTGRES = os.environ.get("MAGS_TEST_DATABASE") == "postgres"
-REDIS_PORT = _free_port()
-POSTGRES_PORT = _free_port()
+REDIS_PORT, POSTGRES_PORT = free_ports(2)
 
 # Set before Django reads its settings: pytest-django does so after this file is imported,
 # because pyproject.toml names no settings module.
@@ -107,7 +97,7 @@ def redis(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> RedisSe
 def web_server(django_db_setup: None, redis_server: RedisServer) -> Iterator[WebServer]:
     """The control plane under daphne. Tests that use it take `web`."""
     own = {"MAGS_DATABASE_URL": database_url(), "MAGS_REDIS_URL": redis_server.url}
-    with WebServer(_free_port(), own) as server:
+    with WebServer(*free_ports(1), own) as server:
         yield server
 
 

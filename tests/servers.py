@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,6 +29,15 @@ def database_url() -> str:
         return f"sqlite:///{name}"
     host, port, user = (connection.settings_dict[key] for key in ("HOST", "PORT", "USER"))
     return f"postgres://{user}@{host}:{port}/{name}"
+
+
+def free_ports(count: int) -> list[int]:
+    """Loopback ports that nobody else has; they may be taken until they are used."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 class _Server:

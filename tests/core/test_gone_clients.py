@@ -12,9 +12,8 @@ import httpx
 import pytest
 
 from accounts.services import token_create
-from tests.conftest import _free_port
 from tests.jobs import factories
-from tests.servers import RedisServer, WebServer, database_url
+from tests.servers import RedisServer, WebServer, database_url, free_ports
 
 LONG_S = 60  # far longer than these tests last
 
@@ -26,7 +25,7 @@ def watched(tmp_path: Path, redis: RedisServer, transactional_db: None) -> Itera
         "MAGS_REDIS_URL": redis.url,
         "WATCHED_DIRECTORY": str(tmp_path),
     }
-    with WebServer(_free_port(), own, "tests.core.watched:application") as server:
+    with WebServer(*free_ports(1), own, "tests.core.watched:application") as server:
         yield server
         (tmp_path / "hold").unlink(missing_ok=True)  # a test that failed: no thread stays
 

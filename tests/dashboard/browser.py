@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Error, Page, Request, expect, sync_playwright
+from playwright.sync_api import TimeoutError as NotInTime
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = (
@@ -28,15 +29,25 @@ def launched() -> Iterator[Browser]:
 
 def visit(page: Page, url: str) -> None:
     """Go there, past the moments in which other tests make or remove network interfaces: Chromium then
-    drops whatever is under way."""
-    for attempt in range(5):
+    drops whatever is under way, be it the page or one of its scripts."""
+    dropped: list[str] = []
+
+    def note(request: Request) -> None:
+        if "ERR_NETWORK_CHANGED" in (request.failure or ""):
+            dropped.append(request.url)
+
+    page.on("requestfailed", note)
+    for _ in range(8):
+        dropped.clear()
         try:
             page.goto(url)
         except Error as error:
-            if "ERR_NETWORK_CHANGED" not in error.message or attempt == 4:
+            if "ERR_NETWORK_CHANGED" not in error.message and not dropped:
                 raise
         else:
-            return
+            if not dropped:
+                break
+    page.remove_listener("requestfailed", note)
 
 
 class LogPanel:
@@ -47,7 +58,11 @@ class LogPanel:
         self.box = page.locator("[data-log-box]")
 
     def wait_for_state(self, state: str, timeout_s: float = 20) -> None:
-        self.page.wait_for_selector(f"[data-log-state][data-state={state}]", timeout=timeout_s * 1000)
+        try:
+            self.page.wait_for_selector(f"[data-log-state][data-state={state}]", timeout=timeout_s * 1000)
+        except NotInTime as error:
+            error.add_note(f"the page said: {self.page.evaluate(WHAT_IT_SAYS)}")
+            raise
 
     def wait_for_lines(self, text: str, timeout_s: float = 20) -> None:
         """`text` is what the counter says: "3 lines"."""
@@ -61,6 +76,14 @@ class LogPanel:
         """All lines, read as a person would: from the top, screen by screen."""
         return list(self.page.evaluate(READ_ALL))
 
+
+# Of the log's panel, and whether its scripts arrived.
+WHAT_IT_SAYS = """() => ({
+  panel: document.querySelector("[data-log]")?.innerText.slice(0, 400),
+  states: [...document.querySelectorAll("[data-log-state]")].map((element) => element.dataset.state),
+  reloads: sessionStorage.getItem("mags-reloads"),
+  scripts: performance.getEntriesByType("resource").map((entry) => [entry.name, entry.responseStatus]),
+})"""
 
 # Rows are keyed by their line; a line that shows twice with other text would be seen.
 READ_ALL = """async () => {

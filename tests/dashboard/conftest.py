@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -14,19 +13,12 @@ from playwright.sync_api import Browser, Page
 from accounts.models import User
 from tests.dashboard.browser import visit
 from tests.dashboard.live import LiveAgent, WebServer
-from tests.servers import RedisServer
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+from tests.servers import RedisServer, free_ports
 
 
 @pytest.fixture(scope="session")
 def web_process(django_db_setup: None, redis_server: RedisServer) -> Iterator[WebServer]:
-    with WebServer(free_port()) as server:
+    with WebServer(*free_ports(1)) as server:
         yield server
 
 

@@ -13,10 +13,9 @@ from playwright.sync_api import Browser, Page, expect
 from accounts.models import User
 from tests.accounts.factories import user
 from tests.dashboard.browser import visit
-from tests.dashboard.conftest import free_port
 from tests.dashboard.live import WebServer
 from tests.dashboard.saved import LONG, example, workspace_of
-from tests.servers import RedisServer
+from tests.servers import RedisServer, free_ports
 from tests.workspaces.factories import saved
 from tests.workspaces.seaweed import ObjectStoreServer
 from workspaces.models import Workspace
@@ -34,7 +33,7 @@ def web_process(
     django_db_setup: None, redis_server: RedisServer, object_store_server: ObjectStoreServer
 ) -> Iterator[WebServer]:
     """As for the other pages, with an object store."""
-    with WebServer(free_port(), object_store_server.environment()) as server:
+    with WebServer(*free_ports(1), object_store_server.environment()) as server:
         yield server
 
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import _free_port
-from tests.servers import RedisServer, WebServer, database_url
+from tests.servers import RedisServer, WebServer, database_url, free_ports
 from tests.workspaces.seaweed import ObjectStoreServer
 
 FILE_LIMIT_MB = 128
@@ -25,7 +24,7 @@ def upload_process(
         "MAGS_FILE_LIMIT_MB": str(FILE_LIMIT_MB),
         "TMPDIR": os.environ.get("TMPDIR", "/tmp"),
     }
-    with WebServer(_free_port(), own) as server:
+    with WebServer(*free_ports(1), own) as server:
         yield server
 
 

@@ -22,6 +22,7 @@ from tests.gateway.visiting import visited
 from tests.privileged.data_ports import Ported, data_port, enable_ssh, write_record
 from tests.privileged.leaks import no_leaks
 from tests.privileged.sandbox import Held, Sandboxes
+from tests.servers import free_ports
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

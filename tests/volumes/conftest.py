@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -21,6 +19,7 @@ import pytest_asyncio
 from hostagent.linux import btrfs, mount
 from hostagent.volumes.objects import Patience, SignedObjects
 from hostagent.volumes.store import VolumeStore
+from tests.servers import free_ports
 from tests.volumes.s3 import BUCKET, S3Server, Signing
 
 DIRECTORY = Path(__file__).parent
@@ -36,14 +35,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.privileged)
             if os.geteuid() != 0:
                 item.add_marker(pytest.mark.skip(reason="VOLUME TESTS NOT RUN: they need root"))
-
-
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 @pytest.fixture(scope="session")

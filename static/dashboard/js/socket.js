@@ -5,6 +5,7 @@
 
 const FIRST_DELAY_MS = 250;
 const LONGEST_DELAY_MS = 5000;
+const CONNECT_MS = 10_000; // browsers wait for minutes on a network that swallows everything
 // Codes from 4400 to 4499 are the server's "no": coming back would not help.
 const REFUSED = /^44\d\d$/;
 
@@ -51,6 +52,7 @@ export class Reconnecting {
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(url);
     this._socket = socket;
+    setTimeout(() => socket.readyState === WebSocket.CONNECTING && socket.close(), CONNECT_MS);
     socket.addEventListener("message", ({ data }) => {
       if (socket !== this._socket || this.state === "ended") return;
       this._failures = 0;
