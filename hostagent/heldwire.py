@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from hostagent.fields import (
     BuildName,
@@ -21,9 +21,13 @@ from hostagent.fields import (
     Sha256,
     Stages,
     Tenant,
+    Text,
     UnixMs,
+    Variable,
     Vcpus,
 )
+
+COMMAND_LIMIT = 16 * 1024  # characters
 
 
 class VolumeWish(Struct, frozen=True, kw_only=True):
@@ -33,6 +37,39 @@ class VolumeWish(Struct, frozen=True, kw_only=True):
     head: Sha256 | None  # the version that it begins as
     base: Sha256 | None  # the version that it begins as where there is no head
     is_saved: bool  # in the bucket, at the end and now and then
+
+
+Seconds = Annotated[float, Meta(gt=0, le=366 * 86400)]
+
+
+class SleepWish(Struct, frozen=True):
+    """When a sandbox is idle, and what becomes of it then."""
+
+    idle_s: Seconds  # how long nothing may have happened
+    cpu_percent: Annotated[float, Meta(ge=0, le=102_400)]  # of one CPU; less than that is nothing
+    stop_s: Seconds | None = None  # after it was frozen it is saved and ended; None: it stays frozen
+    with_runs: bool = False  # a script that runs does not keep it awake
+
+
+class StartupWish(Struct, frozen=True):
+    """What runs in a sandbox that is made without a script."""
+
+    command: Annotated[str, Meta(pattern=r"^[^\x00]+\Z", max_length=COMMAND_LIMIT)]
+    environment: dict[Variable, Text] = field(default_factory=dict)
+    count: Count = 0
+
+
+class SshWish(Struct, frozen=True):
+    """Who may log in, and as whom the sandbox answers."""
+
+    host_key: Annotated[str, Meta(pattern=r"^-----BEGIN OPENSSH PRIVATE KEY-----\n", max_length=16 * 1024)]
+    authorized_keys: Annotated[
+        list[Annotated[str, Meta(pattern=r"^[\x20-\x7e]+\Z", max_length=8192)]], Meta(max_length=1000)
+    ]
+
+    def __repr__(self) -> str:
+        """Without the key: wishes get into logs and tracebacks."""
+        return f"SshWish(authorized_keys={len(self.authorized_keys)})"
 
 
 class SandboxKey(Struct, frozen=True):
@@ -55,6 +92,10 @@ class SandboxWish(SandboxKey, frozen=True, kw_only=True):
     checkpoint_s: Count  # how often it is saved by itself; 0: never
     sync: Count = 0  # how many syncs were asked for
     volume: VolumeWish
+    sleep: SleepWish | None = None  # None: it never sleeps
+    wake: Count = 0  # how often somebody wished it awake
+    startup: StartupWish | None = None
+    ssh: SshWish | None = None  # None: nobody may log in
 
 
 SandboxPhase = Literal["accepted", "preparing", "running", "ending"]
@@ -83,8 +124,58 @@ class SandboxEnding(Struct, frozen=True, tag="sandbox"):
     state: Literal["ending"] = "ending"
 
 
+class Evidence(Struct, frozen=True):
+    """Why a sandbox was found idle."""
+
+    idle_ms: int  # for so long nothing has happened
+    cpu_ms: int  # used in the last window_ms, by everything in it
+    window_ms: int
+    connections: int  # open when it was frozen
+    execs: int
+    runs: int  # more than none only where they do not count
+
+
+class SandboxAsleep(Struct, frozen=True, tag="sandbox"):
+    """It is frozen, and stays so until something wakes it."""
+
+    sandbox_id: str
+    epoch: int
+    at: int
+    evidence: Evidence
+    state: Literal["asleep"] = "asleep"
+
+
+WakeCause = Literal["connection", "exec", "run", "wish", "restart"]
+
+
+class SandboxAwake(Struct, frozen=True, tag="sandbox"):
+    sandbox_id: str
+    epoch: int
+    at: int
+    cause: WakeCause
+    ms: int  # what the thaw took
+    state: Literal["awake"] = "awake"
+
+
+StartupEnd = Literal["exited", "signaled", "timed_out", "oom", "lost"]
+
+
+class StartupReport(Struct, frozen=True, tag="startup"):
+    """How one try of the startup command goes."""
+
+    sandbox_id: str
+    epoch: int
+    at: int
+    exec_id: str
+    attempt: int
+    state: Literal["started", "exited"]
+    exit_code: int | None = None
+    reason: StartupEnd | None = None
+    again_s: float | None = None  # until the next try; None: there is none
+
+
 SandboxEnd = Literal[
-    "done", "stopped", "oom", "disk_full", "lost", "start_failed", "restore_failed", "damaged"
+    "done", "stopped", "idle", "oom", "disk_full", "lost", "start_failed", "restore_failed", "damaged"
 ]
 
 
@@ -165,7 +256,18 @@ _sandbox_key = msgspec.json.Decoder(SandboxKey)
 
 def wish_of(raw: msgspec.Raw) -> SandboxWish:
     """Raises `msgspec.ValidationError` with what is wrong."""
-    return _wish.decode(raw)
+    wish = _wish.decode(raw)
+    if wish.startup is not None:
+        _check_unicode(wish.startup)
+    return wish
+
+
+def _check_unicode(startup: StartupWish) -> None:
+    """JSON can say what no command line can be."""
+    try:
+        "".join((startup.command, *startup.environment.values())).encode()
+    except UnicodeEncodeError as error:
+        raise msgspec.ValidationError("the startup command is not valid Unicode") from error
 
 
 def sandbox_key_of(raw: msgspec.Raw) -> SandboxKey | None:

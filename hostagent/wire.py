@@ -30,7 +30,16 @@ from hostagent.fields import (
     Variable,
     Vcpus,
 )
-from hostagent.heldwire import ReportedSandbox, SandboxEnded, SandboxEnding, SandboxRunning, VolumeSize
+from hostagent.heldwire import (
+    ReportedSandbox,
+    SandboxAsleep,
+    SandboxAwake,
+    SandboxEnded,
+    SandboxEnding,
+    SandboxRunning,
+    StartupReport,
+    VolumeSize,
+)
 from hostagent.imagewire import Build
 
 # kid: raw public key in base64
@@ -212,7 +221,9 @@ class Finished(Struct, frozen=True, tag="finished"):
     message: str
 
 
-Item = Started | Log | Finished | SandboxRunning | SandboxEnding | SandboxEnded | VolumeSize
+SandboxEvent = SandboxAsleep | SandboxAwake | StartupReport
+SandboxItem = SandboxRunning | SandboxEvent | SandboxEnding | SandboxEnded | VolumeSize
+Item = Started | Log | Finished | SandboxItem
 
 
 class Report(Struct, frozen=True):
