@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deploy.agents import agent_environment
+from deploy.bundle import bundle
+from deploy.command import run
 from deploy.errors import SetupError
 from deploy.layout import load
 from deploy.progress import say, step
@@ -41,6 +43,7 @@ def prepare(*, is_dev: bool) -> None:
     with _lock():
         install_packages(is_dev=is_dev)
         install_venv(is_dev=is_dev)
+        bundle(VENV)
         add_system_user()
 
 
@@ -165,21 +168,3 @@ def _lock() -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def run(command: list[str], hint: str, environ: dict[str, str] | None = None) -> str:
-    """Run quietly and return its output; show the output's end when it fails."""
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        tail = "\n".join(done.stdout.splitlines()[-25:])
-        raise SetupError(f"{' '.join(command[:4])} ... failed with {done.returncode}:\n{tail}", hint)
-    return done.stdout
