@@ -131,12 +131,14 @@ class JobStatusView(JobWaitingView):
     )
     def get(self, request: Request, job: str) -> Response | None:
         """One job. With `wait` the answer comes when its status is another one, when it has ended, or
-        after that many seconds; with `revision` too, when the job is at another revision than that."""
+        after that many seconds; with `revision` too, when the job is at another revision than that (and
+        only then: the sandbox of a job that has ended goes on changing)."""
         query = request.query_params.dict()
         wait_s, self._known = queries.wait_s(query), queries.whole(query, "revision", -1)
         first = self.watch(actor_of(request), job, wait_s)
         self._status = first.status
-        return self._answer(first, is_due=not wait_s or first.status in JOB_FINAL)
+        has_ended = first.status in JOB_FINAL and self._known < 0
+        return self._answer(first, is_due=not wait_s or has_ended)
 
     def look(self) -> Response | None:
         return self._answer(self.read(), is_due=self.is_over)

@@ -143,6 +143,17 @@ def test_status_with_a_revision_misses_nothing(remote: Remote) -> None:
     assert (answer["name"], seconds < WOKEN_S) == ("n", True)
 
 
+def test_status_of_an_ended_job_with_a_revision_waits_for_the_next(remote: Remote) -> None:
+    """Its sandbox may go on: whoever wakes that sleeps no shorter for the script's being over."""
+    job = factories.job(remote.owner)
+    remote.agent.run(job)
+    known = remote.get(f"{job.pk}")["revision"]
+    rename = lambda: remote.user.patch(f"/mags-jobs/{job.pk}", json={"name": "n"})  # noqa: E731
+    path = f"{job.pk}/status?wait=20&revision={known}"
+    answer, seconds = while_waiting(lambda: remote.get(path), rename)
+    assert (answer["status"], answer["name"], seconds < WOKEN_S) == ("completed", "n", True)
+
+
 def test_logs_wait_for_output_and_for_the_end(remote: Remote) -> None:
     job = factories.job(remote.owner)
     lease = lease_of(job)
