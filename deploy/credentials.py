@@ -19,6 +19,7 @@ class Credentials:
     s3_secret_key: str = field(metadata={"bytes": 30})
     gateway_key: str = field(metadata={"bytes": 32})
     ticket_key: str = field(metadata={"bytes": 32})  # this many: an Ed25519 key
+    ssh_secret: str = field(metadata={"bytes": 32})
     admin_password: str = field(metadata={"bytes": 15})  # somebody may have to type it
 
 

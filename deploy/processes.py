@@ -92,6 +92,7 @@ def server_environment(layout: Layout, credentials: Credentials) -> dict[str, st
         "MAGS_URL_FORM": layout.url_form,
         "MAGS_GATEWAY_KEY": credentials.gateway_key,
         "MAGS_TICKET_KEY": credentials.ticket_key,
+        "MAGS_SSH_SECRET": credentials.ssh_secret,
         **{k: v for k, v in layout.settings if k in SHARED or not k.startswith(NOT_THE_SERVERS)},
         "MAGS_ALLOWED_HOSTS": ",".join(allowed_hosts(layout)),
     }

@@ -8,7 +8,9 @@ default, and `DEBUG` is off unless asked for.
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from django.core.exceptions import ImproperlyConfigured
 from environs import Env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -22,6 +24,14 @@ def secret(name: str, *default: str) -> str:
     if path:
         return Path(path).read_text(encoding="utf-8").strip()
     return env.str(name, *default)
+
+
+def ports(text: str) -> range:
+    """Of `first-last`."""
+    first, _, last = text.partition("-")
+    if not (first.isdecimal() and last.isdecimal() and 0 < int(first) <= int(last) < 65_536):
+        raise ImproperlyConfigured(f"{text!r} is not a range of ports like 22000-22999")
+    return range(int(first), int(last) + 1)
 
 
 DEBUG = env.bool("DEBUG", False)
@@ -58,6 +68,7 @@ INSTALLED_APPS = [
     "files",
     "images",
     "aliases",
+    "ssh",
     "sandboxes",
     "jobs",
     "gateways",
@@ -138,6 +149,7 @@ CELERY_BEAT_SCHEDULE = {
     "complete records of images": {"task": "images.complete_records", "schedule": 30.0},
     "collect images": {"task": "images.collect", "schedule": 3600.0, "options": {"expires": 3600}},
     "expire aliases": {"task": "aliases.expire", "schedule": 3600.0},
+    "expire SSH ports": {"task": "ssh.expire", "schedule": 3600.0},
     "expire files": {"task": "files.expire", "schedule": 3600.0},
 }
 
@@ -266,6 +278,14 @@ TICKET_KEY = secret("TICKET_KEY", "")
 TICKET_KEY_OTHER = secret("TICKET_KEY_OTHER", "")
 TICKET_S = env.int("TICKET_S", 900)  # gateways go on so long while the control plane is away
 ALIAS_QUARANTINE_DAYS = env.int("ALIAS_QUARANTINE_DAYS", 30)  # before somebody else may take a released name
+
+# --- SSH (docs/howto/ssh.md) ------------------------------------------------------------------
+SSH_HOST = env.str("SSH_HOST", urlsplit(PUBLIC_URL).hostname or "127.0.0.1")  # where people reach gateways
+SSH_PORTS = ports(env.str("SSH_PORTS", "22000-22999"))  # one for each workspace that somebody logs in to
+SSH_SECRET = secret("SSH_SECRET", "")  # all host keys and users' keys come from it
+if 0 < len(SSH_SECRET) < 32:  # whoever has one key could try guesses
+    raise ImproperlyConfigured("MAGS_SSH_SECRET has fewer than 32 characters")
+SSH_QUARANTINE_HOURS = env.int("SSH_QUARANTINE_HOURS", 24)  # before a port leads to something else
 
 LOGGING = {
     "version": 1,

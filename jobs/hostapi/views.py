@@ -25,7 +25,7 @@ from jobs.hostapi.report import report_apply
 from jobs.models import Job, Lease
 from jobs.services import host_booted
 from jobs.states import LeaseState
-from sandboxes.hostapi.wire import wish_object
+from sandboxes.hostapi.wire import wish_objects
 from sandboxes.selectors import sandboxes_changed
 from workspaces.hostapi.wire import question_object
 from workspaces.selectors import gone_from, gone_of, questions_changed
@@ -63,7 +63,7 @@ class BootView(HostView):
                 "lease_s": settings.HOST_LEASE_S,
                 "assignments": [assignment(lease) for lease in answer.leases],
                 "drop": answer.drop,
-                "sandboxes": [wish_object(sandbox) for sandbox in answer.sandboxes],
+                "sandboxes": wish_objects(answer.sandboxes),
                 "drop_sandboxes": answer.drop_sandboxes,
                 "drop_volumes": list(gone_of(boot.volumes)),
                 "images": head_objects(),
@@ -117,7 +117,7 @@ def _sandboxes(host: Host, after: int) -> dict[str, Any]:
     """About held sandboxes, and what their workspaces are asked about."""
     live, ended = sandboxes_changed(host.pk, after)
     return {
-        "sandboxes": [wish_object(sandbox) for sandbox in live],
+        "sandboxes": wish_objects(live),
         "drop_sandboxes": ended,
         "drop_volumes": gone_from(host.pk),
         "questions": [question_object(q) for q in questions_changed(host.pk, host.boot_epoch, after)],

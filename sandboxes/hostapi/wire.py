@@ -5,11 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from sandboxes.models import Sandbox
+from ssh.models import Door
+from ssh.selectors import doors_of, locks_of, place_of
 from workspaces import keys
 
 
-def wish_object(sandbox: Sandbox) -> dict[str, Any]:
-    """What a host is to do about a sandbox; read with its workspace and that one's head."""
+def wish_objects(sandboxes: list[Sandbox]) -> list[dict[str, Any]]:
+    """What a host is to do about sandboxes; read with their workspaces and those ones' heads."""
+    places = [place_of(sandbox.workspace_id, sandbox.pk) for sandbox in sandboxes]
+    doors = doors_of(places)
+    return [_wish(sandbox, doors.get(place)) for sandbox, place in zip(sandboxes, places, strict=True)]
+
+
+def _wish(sandbox: Sandbox, door: Door | None) -> dict[str, Any]:
     return {
         "sandbox_id": sandbox.pk,
         "epoch": sandbox.epoch,
@@ -25,6 +33,7 @@ def wish_object(sandbox: Sandbox) -> dict[str, Any]:
         "checkpoint_s": sandbox.checkpoint_s,
         "sync": sandbox.sync_wished,
         "volume": _volume(sandbox),
+        "ssh": _ssh(door) if door else None,
     }
 
 
@@ -37,4 +46,13 @@ def _volume(sandbox: Sandbox) -> dict[str, Any]:
         "base": sandbox.base_manifest or None,
         "is_saved": workspace is not None and workspace.is_saved and sandbox.is_synced,
         "epoch": sandbox.epoch,
+    }
+
+
+def _ssh(door: Door) -> dict[str, Any]:
+    locks = locks_of(door)
+    return {
+        "host_key": locks.host_key,
+        "authorized_keys": list(locks.authorized_keys),
+        "digest": locks.digest,
     }
