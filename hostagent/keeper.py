@@ -15,11 +15,12 @@ import msgspec
 import structlog
 
 from hostagent import machine, outcome
-from hostagent.drivers.base import Driver, Exit, SandboxSpec
+from hostagent.beginning import Beginning
+from hostagent.drivers.base import Driver, Exit
 from hostagent.ending import Ending
-from hostagent.errors import AgentError, DriverError, StaleBoot, StaleSandbox
+from hostagent.errors import DriverError, StaleBoot, StaleSandbox
 from hostagent.fields import Stages
-from hostagent.heldwire import DamagedObject, SandboxEnd, SandboxEnding, SandboxRunning, SandboxWish
+from hostagent.heldwire import SandboxEnd, SandboxEnding, SandboxRunning, SandboxWish
 from hostagent.holdings import HeldPhase, HeldRecord, Holding, Holdings
 from hostagent.occupants import Occupants, Running
 from hostagent.outbox import Box
@@ -29,17 +30,14 @@ from hostagent.saver import Saver
 from hostagent.savetrouble import Trouble, kind_of
 from hostagent.saving import Depot, HeldVolume, workspace_of
 from hostagent.uploads import Uploads
-from hostagent.volumes.errors import Damaged, StorageUnavailable
 from hostagent.waiting import first, unless
 
 logger = structlog.get_logger(__name__)
 
-NOT_UP = "Ended before it was up."
 AGENT_FAILED = "The host agent failed while it kept this sandbox."
 REBOOTED = "The host was restarted while the sandbox was up."
 GONE = "The sandbox died, or was removed on the host."
 OUT_OF_MEMORY = "The sandbox ran out of memory."
-STORE_AWAY = "The workspace could not be restored: the object store does not answer."
 GIVEN_AWAY = "The host lost the right to save this workspace."
 
 
@@ -72,6 +70,9 @@ class Keeper:
         self._saver = Saver(self._volume, record, self._box, trouble, self._log)
         self._holding = Holding(site.holdings, record, self._log)
         self.occupants = Occupants()
+        self._beginning = Beginning(
+            self._holding, site.driver, self._sandbox, self._volume, site.uploads, self._log
+        )
         self._ending = Ending(
             self._holding, self.occupants, site.driver, self._sandbox, self._volume, self._saver, self._log
         )
@@ -166,44 +167,9 @@ class Keeper:
             await self._ending.finish()
 
     async def _begin(self) -> None:
-        try:
-            if not await unless(self._end_wished, self._build()):
-                self._holding.end("stopped", NOT_UP)
-        except Damaged as error:
-            damaged = DamagedObject(error.version, error.object)
-            self._holding.end("damaged", outcome.sentence("The workspace is damaged", error), damaged)
-        except DriverError as error:
-            self._holding.end("start_failed", outcome.start_failed_message(error))
-        except OSError as error:
-            self._log.exception("volume_failed", error=str(error))
-            self._holding.end("start_failed", outcome.start_failed_message(DriverError(str(error))))
-        except (StaleSandbox, StaleBoot):
-            raise
-        except StorageUnavailable as error:  # its words name addresses
-            self._log.warning("restore_failed", error=error.message)
-            self._holding.end("restore_failed", STORE_AWAY)
-        except AgentError as error:
-            self._holding.end(
-                "restore_failed", outcome.sentence("The workspace could not be restored", error)
-            )
-
-    async def _build(self) -> None:
-        if self._is_restored:
-            await self._sandbox.destroy()  # what an earlier agent had made of it
-        record, wish, driver = self.record, self.record.wish, self._site.driver
-        live = await self._volume.ready()
-        ready_at = machine.now_ms()
-        spec = SandboxSpec(
-            wish.sandbox_id, wish.tenant, wish.image, b"", vcpus=wish.vcpus, memory_mb=wish.memory_mb,
-            disk_gb=wish.disk_gb, upper=live, uploads=self._site.uploads.make(wish.sandbox_id),
-            image_build=self._volume.build, is_held=True,
-        )  # fmt: skip
-        await driver.create(spec)
-        await driver.start(wish.sandbox_id)
-        record.started_at = machine.now_ms()
-        record.stages = Stages(0, ready_at - record.accepted_at, record.started_at - ready_at)
-        self._holding.move(HeldPhase.RUNNING)
-        self._announce()
+        await self._beginning.begin(self._end_wished, is_restored=self._is_restored)
+        if self.record.phase is HeldPhase.RUNNING:
+            self._announce()
 
     def _announce(self) -> None:
         record = self.record
