@@ -12,6 +12,7 @@ from hosts.tickets import Target
 from jobs.models import Job
 from jobs.standing import Standing, groups_of, sandbox_serving, standing_of
 from sandboxes.models import Sandbox
+from ssh.selectors import doors_open
 from workspaces.selectors import workspace_find
 
 Kind = Literal["http", "ssh"]
@@ -45,22 +46,31 @@ def label_exists(label: str) -> bool:
 
 def place_find(label: str, kind: Kind) -> Place:
     """Raises NoSuchLabel."""
-    job_id = label_uuid(label)
-    sandbox, port = (
-        _of_alias(label) if job_id is None else _of_job(Job.objects.filter(pk=job_id).first(), kind)
-    )
+    sandbox, target = _of_door(label) if kind == "ssh" else _of_url(label)
     standing = standing_of(sandbox)
-    target: Target = "ssh" if kind == "ssh" else port
     if standing is Standing.RUNNING and sandbox and sandbox.host and sandbox.host.data_port is None:
         return Place(Standing.STOPPED, sandbox, target, NO_DATA_PORT)
     return Place(standing, sandbox, target)
 
 
-def _of_job(job: Job | None, kind: Kind) -> tuple[Sandbox | None, int]:
-    """A job that nobody asked a URL for is not to be found."""
-    if job is None or (job.url_port is None and kind == "http"):
+def _of_door(label: str) -> tuple[Sandbox | None, Target]:
+    door_id = label_uuid(label)
+    door = doors_open().filter(pk=door_id).first() if door_id else None
+    if door is None:
         raise NoSuchLabel
-    return sandbox_serving(job.workspace_id, job.in_sandbox_id), job.url_port or PORT_DEFAULT
+    return sandbox_serving(door.workspace_id, door.sandbox_id), "ssh"
+
+
+def _of_url(label: str) -> tuple[Sandbox | None, int]:
+    job_id = label_uuid(label)
+    return _of_alias(label) if job_id is None else _of_job(Job.objects.filter(pk=job_id).first())
+
+
+def _of_job(job: Job | None) -> tuple[Sandbox | None, int]:
+    """A job that nobody asked a URL for is not to be found."""
+    if job is None or job.url_port is None:
+        raise NoSuchLabel
+    return sandbox_serving(job.workspace_id, job.in_sandbox_id), job.url_port
 
 
 def _of_alias(label: str) -> tuple[Sandbox | None, int]:

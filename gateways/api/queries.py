@@ -19,6 +19,7 @@ class Query(Struct, frozen=True):
     kind: Kind = "http"
     wait: Seconds = 0.0
     after: Annotated[int, Meta(ge=-1, le=2**53)] = -1
+    blocked: Annotated[str, Meta(pattern=r"^([1-9][0-9]{0,4}(,|\Z))*\Z", max_length=100_000)] = ""
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.wait):
@@ -27,6 +28,10 @@ class Query(Struct, frozen=True):
     @property
     def wait_s(self) -> float:
         return min(self.wait, settings.WAIT_LIMIT_S)
+
+    @property
+    def blocked_ports(self) -> set[int]:
+        return {int(port) for port in self.blocked.split(",") if port}
 
 
 def query_of(given: dict[str, str]) -> Query:
