@@ -11,7 +11,20 @@ from dataclasses import dataclass, field
 import msgspec
 
 from execwire import frames
-from execwire.frames import Ended, Failed, Frame, FromHost, Gap, Open, Output, Room, Stdin, Stream
+from execwire.frames import (
+    NOTHING_BYTES,
+    Ended,
+    Failed,
+    Frame,
+    FromHost,
+    Gap,
+    Open,
+    Opened,
+    Output,
+    Room,
+    Stdin,
+    Stream,
+)
 from relay import watch
 
 HEAD_LIMIT_BYTES = 16 * 1024
@@ -78,6 +91,15 @@ class ExecConnection:
                 self._has_room.clear()
             await self.send(Stdin(part))
 
+    async def finish(self) -> None:
+        """Say no more. Returns once the host has dealt with all that was said; raises ExecRefused."""
+        self._writer.write_eof()
+        try:
+            async for _ in self.frames():
+                pass
+        except ExecCut:
+            return  # its answer to the end of what we said
+
     async def frames(self) -> AsyncIterator[FromHost]:
         """What the host says, up to and with `Ended`. Raises ExecRefused, or ExecCut."""
         while True:
@@ -90,6 +112,7 @@ class ExecConnection:
                 case Room():
                     self._room += frame.bytes
                     self._has_room.set()
+                    yield frame
                 case Ended():
                     yield frame
                     return
@@ -138,6 +161,32 @@ def _refusal(body: bytes) -> ExecRefused:
     except msgspec.DecodeError:
         values = {}
     return ExecRefused(values.get("code", "refused"), values.get("error", "the host refused the connection"))
+
+
+async def state(place: Place, exec_id: str) -> Ended | None:
+    """How an exec that was started before has ended; None while it runs."""
+    connection = await connect(place)
+    try:
+        await connection.send(Open(exec_id, stdout=NOTHING_BYTES, stderr=NOTHING_BYTES))
+        async for frame in connection.frames():
+            if isinstance(frame, Ended):
+                return frame
+            if isinstance(frame, Opened) and not frame.is_over:
+                return None
+        raise ExecCut("the connection to the exec ended")
+    finally:
+        connection.close()
+
+
+async def signal(place: Place, exec_id: str, name: str) -> None:
+    """Send a signal (its name without SIG) to what runs; nothing happens where it has ended."""
+    connection = await connect(place)
+    try:
+        await connection.send(Open(exec_id, stdout=NOTHING_BYTES, stderr=NOTHING_BYTES))
+        await connection.send(frames.Signal(name))
+        await connection.finish()
+    finally:
+        connection.close()
 
 
 async def run(place: Place, opening: Open, stdin: bytes = b"") -> Result:

@@ -13,6 +13,7 @@ from msgspec import Meta
 FRAME_LIMIT_BYTES = 1 << 20
 COMMAND_LIMIT_BYTES = 100 * 1024  # the kernel takes 128 KiB as one argument
 DATA_LIMIT_BYTES = 64 * 1024  # of output or input in one frame
+NOTHING_BYTES = 2**53  # an offset from which no output is wanted
 ROOM_BYTES = 256 * 1024  # of input that a caller may send before it hears of more room
 _LENGTH = struct.Struct(">I")
 
@@ -96,6 +97,7 @@ class Kill(Frame, frozen=True, tag="kill"):
 
 class Opened(Frame, frozen=True, tag="opened"):
     is_new: bool  # it was started now
+    is_over: bool = False  # it has ended: what follows is all there is
 
 
 class Room(Frame, frozen=True, tag="room"):

@@ -22,7 +22,7 @@ from hosts.errors import NoTicketKey
 ISSUER = "mags"
 KID_LENGTH = 16  # hexadecimal digits of the public key's SHA-256
 
-Target = int | Literal["ssh"]
+Target = int | Literal["ssh", "exec"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class _Key:
 
 
 def ticket_sign(host_id: UUID, sandbox_id: str, epoch: int, target: Target) -> Ticket:
-    """Let the holder reach `target` (a port, or SSH) of a sandbox in this epoch, on this host only."""
+    """Let the holder reach `target` (a port, SSH, or commands) of a sandbox in this epoch, on this host only."""
     if not settings.TICKET_KEY:
         raise NoTicketKey
     key = _key(settings.TICKET_KEY)

@@ -54,7 +54,7 @@ async def _connect(
     if not isinstance(opening, Open):
         raise ExecError("bad_frame", "the first frame opens an exec")
     exec_, is_new = await execs.open(sandbox_id, opening)
-    writer.write(frames.encode(Opened(is_new)))
+    writer.write(frames.encode(Opened(is_new, exec_.end is not None)))
     intake_ = None if exec_.end else await exec_.driver.slow(intake, exec_)
     with contextlib.closing(intake_) if intake_ else contextlib.nullcontext():
         await Session(exec_, reader, writer, intake_).run(opening)
