@@ -16,10 +16,3 @@ class NoSuchLabel(NotFound):
     default_message = "There is no sandbox behind this URL."
 
 
-class CannotWake(Conflict):
-    """Its words are shown to visitors."""
-
-    code = "cannot_wake"
-    default_message = (
-        "The sandbox behind this URL is stopped. Its owner can start it again by a job on the same workspace."
-    )

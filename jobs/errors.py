@@ -96,3 +96,11 @@ class SandboxStarting(Unavailable):
     code = "sandbox_starting"
     default_message = "The job's sandbox is not up yet."
     default_remediation = "Ask again in a few seconds; the job's `message` says what it waits for."
+
+
+class CannotWake(Conflict):
+    """Its words are shown to visitors of a URL too."""
+
+    code = "cannot_wake"
+    default_message = "The sandbox has ended, and there is nothing that it could come back from."
+    default_remediation = "Run a job on the workspace: everything of it leads to that one's sandbox then."

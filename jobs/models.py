@@ -37,6 +37,11 @@ class Job(models.Model):
         null=True, blank=True
     )  # where its public URL leads; None: it has none
     files = models.JSONField(default=list)  # uploads: [{"id", "name", "sha256", "bytes"}]
+    # Of a persistent job, and in force while it is its workspace's newest one (jobs/standing.py).
+    no_sleep = models.BooleanField(default=False)  # and comes back by itself when it is lost
+    idle_s = models.PositiveIntegerField(null=True, blank=True)  # before it sleeps; None: as the server says
+    startup_command = models.TextField(blank=True)  # runs in sandboxes that are made without a script, ...
+    startup_environment = models.JSONField(default=dict)  # ... with this: {str: str}
 
     # The names stay when the workspaces are gone.
     workspace = models.ForeignKey(
@@ -52,6 +57,12 @@ class Job(models.Model):
     )
     durable_at = models.DateTimeField(null=True, blank=True)  # when its files were last saved
     unsaved_since = models.DateTimeField(null=True, blank=True)  # since then they could not be
+    sandbox_message = models.CharField(max_length=500, blank=True)  # why its sandbox is not up, in a sentence
+    # A sandbox that died by itself: how often in a row, before when no new one is made, and since when an
+    # always-on one has been away.
+    deaths = models.PositiveIntegerField(default=0)
+    recover_at = models.DateTimeField(null=True, blank=True)
+    down_since = models.DateTimeField(null=True, blank=True)
 
     status = models.CharField(max_length=10, choices=[(s, s) for s in JobStatus], default=JobStatus.ACCEPTED)
     reason = models.CharField(max_length=20, blank=True)
@@ -92,6 +103,14 @@ class Job(models.Model):
                 condition=Q(status=JobStatus.ACCEPTED, assigned_at__isnull=True),
             ),
             models.Index(
+                fields=["workspace", "-created_at"],
+                name="job_standing",
+                condition=Q(is_persistent=True),
+            ),
+            models.Index(
+                fields=["recover_at"], name="job_to_recover", condition=Q(recover_at__isnull=False)
+            ),
+            models.Index(
                 fields=["finished_at"],
                 name="job_with_logs",
                 condition=Q(logs_expired_at__isnull=True, finished_at__isnull=False),
@@ -107,6 +126,10 @@ class Job(models.Model):
             models.CheckConstraint(
                 condition=~Q(status=JobStatus.COMPLETED) | Q(exit_code__isnull=False),
                 name="job_completed_has_exit_code",
+            ),
+            models.CheckConstraint(
+                condition=Q(is_persistent=True) | Q(no_sleep=False, startup_command=""),
+                name="job_stays_only_if_persistent",
             ),
         ]
 

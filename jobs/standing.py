@@ -14,11 +14,11 @@ from sandboxes.states import SandboxPhase
 
 
 class Standing(StrEnum):
-    """Of a published sandbox, in the gateway's words."""
+    """Of a sandbox that somebody wants to reach, in the gateway's words."""
 
-    RUNNING = "running"  # takes connections
+    RUNNING = "running"  # takes connections; one that is frozen thaws by that
     STARTING = "starting"  # will, by itself
-    STOPPED = "stopped"  # will not before somebody runs a job
+    STOPPED = "stopped"  # will not before somebody has it get up, or runs a job
 
 
 def sandbox_serving(workspace_id: UUID | None, sandbox_id: str | None) -> Sandbox | None:
@@ -28,18 +28,35 @@ def sandbox_serving(workspace_id: UUID | None, sandbox_id: str | None) -> Sandbo
     return live.filter(same).first()
 
 
+def standing_job(workspace_id: UUID | None) -> Job | None:
+    """The workspace's newest persistent job: what it says holds for sandboxes made without a script."""
+    if workspace_id is None:
+        return None
+    persistent = Job.objects.filter(workspace_id=workspace_id, is_persistent=True)
+    return persistent.select_related("owner", "workspace").order_by("-created_at").first()
+
+
 def standing_of(sandbox: Sandbox | None) -> Standing:
     if sandbox is None:
         return Standing.STOPPED
     if sandbox.state == SandboxPhase.RUNNING:
         return Standing.RUNNING
-    if sandbox.state != SandboxPhase.ENDING:
+    if sandbox.state != SandboxPhase.ENDING or sandbox.next_for:
         return Standing.STARTING
+    return Standing.STARTING if job_waiting(sandbox) else Standing.STOPPED
+
+
+def job_waiting(sandbox: Sandbox) -> bool:
+    """Whether a job waits for the sandbox, or for its end."""
     waiting = Job.objects.filter(in_sandbox=sandbox, status=JobStatus.ACCEPTED, assigned_at__isnull=True)
-    return Standing.STARTING if waiting.exists() else Standing.STOPPED
+    return waiting.exists()
 
 
 def groups_of(sandbox: Sandbox | None) -> tuple[str, ...]:
     """Who is woken when the sandbox comes up or ends."""
+    if sandbox is None:
+        return ()
     newest = Job.objects.filter(in_sandbox=sandbox).order_by("-created_at").values_list("pk", flat=True)
-    return tuple(f"job.{job_id}" for job_id in newest[:1]) if sandbox else ()
+    standing = standing_job(sandbox.workspace_id)
+    ids = [*newest[:1], *([standing.pk] if standing else [])]
+    return tuple(f"job.{job_id}" for job_id in dict.fromkeys(ids))

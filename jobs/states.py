@@ -15,7 +15,8 @@ class JobStatus(StrEnum):
     # Entered by the host's `started` report. Holds: a sandbox exists and the script was started
     # exactly once in this attempt. Moved on by the `finished` report or the loss of the host.
     RUNNING = "running"
-    # Persistent sandboxes only: frozen or stopped for idleness, woken on demand.
+    # Entered when the host reports the sandbox frozen while its script runs, which a visit of its URL ends.
+    # Moved on by the report that it is awake, and as `running` is: what is frozen can be killed or lost.
     SLEEPING = "sleeping"
     # Final. The script came to its end, whatever its exit code, or was stopped.
     COMPLETED = "completed"
@@ -28,7 +29,9 @@ JOB_TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.RUNNING: frozenset(
         {JobStatus.ACCEPTED, JobStatus.SLEEPING, JobStatus.COMPLETED, JobStatus.ERROR}
     ),
-    JobStatus.SLEEPING: frozenset({JobStatus.RUNNING, JobStatus.COMPLETED, JobStatus.ERROR}),
+    JobStatus.SLEEPING: frozenset(
+        {JobStatus.ACCEPTED, JobStatus.RUNNING, JobStatus.COMPLETED, JobStatus.ERROR}
+    ),
     JobStatus.COMPLETED: frozenset(),
     JobStatus.ERROR: frozenset(),
 }
@@ -41,6 +44,7 @@ class Reason(StrEnum):
     NO_HOST = "no_host"  # accepted: no host is online
     NO_CAPACITY = "no_capacity"  # accepted: every host is full
     SAVING = "saving"  # accepted: its workspace is being saved by the sandbox before
+    STARTING = "starting"  # accepted: the sandbox that it will run in is coming up
     STOPPED = "stopped"  # completed: somebody asked for it
     OOM = "oom"
     TIMED_OUT = "timed_out"
@@ -55,7 +59,19 @@ class SandboxState(StrEnum):
 
     NONE = "none"
     RUNNING = "running"
-    SLEEPING = "sleeping"
+    SLEEPING = "sleeping"  # frozen; or ended and saved, and comes back when it is wanted, or by itself
+
+
+class WakeCause(StrEnum):
+    """Who has a sandbox that sleeps get up."""
+
+    URL = "url"
+    SSH = "ssh"
+    EXEC = "exec"
+    ACCESS = "access"
+    RUN = "run"
+    WISH = "wish"  # POST /mags-jobs/{job}/wake
+    RECOVERY = "recovery"  # nobody: it is always on, and was lost
 
 
 class LeaseState(StrEnum):

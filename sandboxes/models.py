@@ -42,7 +42,21 @@ class Sandbox(models.Model):
     image_build = models.CharField(max_length=128, blank=True)  # empty: the host's present one
     checkpoint_s = models.PositiveIntegerField(default=0)  # how often it is saved by itself; 0: never
 
+    # When it sleeps. Its host freezes it once nothing has happened in it for so long.
+    sleeps = models.BooleanField(default=True)
+    sleeps_with_runs = models.BooleanField(default=False)  # a script that runs does not keep it awake
+    idle_s = models.PositiveIntegerField(null=True, blank=True)  # None: as the server says
+    asleep_since = models.DateTimeField(null=True, blank=True)  # frozen; its state is still `running`
+    wake_wished = models.PositiveIntegerField(default=0)  # how often it was wished awake, and ...
+    wake_done = models.PositiveIntegerField(default=0)  # ... which of that was before it slept or woke
+    # What runs in one that was made without a script.
+    startup_command = models.TextField(blank=True)
+    startup_environment = models.JSONField(default=dict)  # {str: str}
+    made_for = models.CharField(max_length=20, blank=True)  # without a script: who wanted it (`WakeCause`)
+    next_for = models.CharField(max_length=20, blank=True)  # after its end, somebody wants another one
+
     is_stop_wished = models.BooleanField(default=False)
+    is_put_away = models.BooleanField(default=False)  # its owner stopped it: a visit does not bring it back
     sync_wished = models.PositiveIntegerField(default=0)  # how many syncs were asked for, and ...
     sync_done = models.PositiveIntegerField(default=0)  # ... which of them is answered
     revision = models.PositiveBigIntegerField(default=0)  # the host's revision at the last change
@@ -50,7 +64,8 @@ class Sandbox(models.Model):
     # Why its files cannot be saved, and since when; its host goes on trying. Empty: they can.
     trouble = models.CharField(max_length=12, blank=True, choices=[(f, f) for f in SaveFailure])
     trouble_since = models.DateTimeField(null=True, blank=True)
-    reason = models.CharField(max_length=20, blank=True)  # why it ended, and ...
+    up_at = models.DateTimeField(null=True, blank=True)  # its host said then that it runs
+    reason = models.CharField(max_length=20, blank=True)  # why it waits or ended, and ...
     message = models.CharField(max_length=500, blank=True)  # ... the same in a sentence
     created_at = models.DateTimeField(default=timezone.now)
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -59,6 +74,9 @@ class Sandbox(models.Model):
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["host", "revision"], name="sandbox_host_revision"),
             models.Index(fields=["host"], name="sandbox_host_live", condition=~Q(state=SandboxPhase.ENDED)),
+            models.Index(
+                fields=["created_at"], name="sandbox_waiting", condition=Q(state=SandboxPhase.WAITING)
+            ),
         ]
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import string
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -49,6 +49,12 @@ class Make:
     image_build: str = ""  # where the workspace does not say
 
 
+    sleeps: bool = True  # if it is kept
+    sleeps_with_runs: bool = False
+    idle_s: int | None = None
+    made_for: str = ""  # who wanted one without a script, in which the command runs
+    startup_command: str = ""
+    startup_environment: dict[str, str] = field(default_factory=dict)
 def sandbox_id_make() -> str:
     """The id of a new sandbox, which may take a workspace before it has a row."""
     return "".join(secrets.choice(ID_ALPHABET) for _ in range(16))
@@ -64,6 +70,9 @@ def sandbox_create(sandbox_id: str, make: Make, workspace: Workspace | None, hos
         base_manifest=make.base_manifest, checkpoint_s=settings.CHECKPOINT_S if workspace else 0,
         state=SandboxPhase.OFFERED if host else SandboxPhase.WAITING,
         revision=host_sandbox_revision_next(host.pk) if host else 0,
+        sleeps=make.sleeps, sleeps_with_runs=make.sleeps_with_runs, idle_s=make.idle_s,
+        made_for=make.made_for, startup_command=make.startup_command,
+        startup_environment=make.startup_environment,
     )  # fmt: skip
 
 
@@ -87,7 +96,7 @@ def sandbox_started(sandbox: Sandbox) -> bool:
     _lies_here(sandbox)  # also where its end is wished already
     if sandbox.state != SandboxPhase.OFFERED:
         return False
-    if not _move(sandbox, SandboxPhase.RUNNING):
+    if not _move(sandbox, SandboxPhase.RUNNING, up_at=timezone.now()):
         raise StaleSandbox
     return True
 
@@ -102,6 +111,19 @@ def sandbox_wish_end(sandbox: Sandbox) -> bool:
 
 def sandbox_ending(sandbox: Sandbox) -> None:
     """Its host says that nothing new can run in it; its last word comes when all is saved."""
+def sandbox_wish_wake(sandbox: Sandbox) -> None:
+    """Ask the host to thaw it, or not to freeze it before it was idle again."""
+    sandbox_change(sandbox, wake_wished=F("wake_wished") + 1)
+    sandbox.refresh_from_db(fields=["wake_wished"])
+
+
+def sandbox_want_next(sandbox: Sandbox, cause: str) -> None:
+    """Note that somebody waits for the one that comes after this one's end."""
+    if not _same(sandbox).filter(next_for="").update(next_for=cause):
+        raise StaleSandbox
+    sandbox.next_for = cause
+
+
     _move(sandbox, SandboxPhase.ENDING)
 
 

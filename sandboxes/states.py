@@ -20,6 +20,7 @@ class SandboxEnd(StrEnum):
 
     DONE = "done"  # its run was over, and it was not to be kept
     STOPPED = "stopped"  # somebody asked for it
+    IDLE = "idle"  # it had slept for long; all is saved
     OOM = "oom"
     DISK_FULL = "disk_full"
     LOST = "lost"

@@ -13,8 +13,9 @@ from core.labels import label_of_host
 from gateways.api.authentication import GatewayAuthentication, IsGateway
 from gateways.api.queries import query_of
 from gateways.api.wire import route_object
-from gateways.errors import CannotWake, NoSuchLabel
+from gateways.errors import NoSuchLabel
 from gateways.selectors import label_exists, place_find
+from jobs.errors import CannotWake
 from jobs.standing import Standing
 
 SSH_REVISION = 1  # of the list without any port

@@ -16,6 +16,7 @@ from jobs.services.spec import DEFAULT_IMAGE, JobSpec
 from jobs.services.submit import job_open_url, job_stop, job_submit, job_update
 from jobs.services.sync import job_sync
 from jobs.services.trouble import held_words, saving_settled, saving_troubled
+from jobs.services.waking import sandbox_wake
 
 __all__ = [
     "DEFAULT_IMAGE",
@@ -39,6 +40,7 @@ __all__ = [
     "logs_expire",
     "sandbox_over",
     "sandbox_up",
+    "sandbox_wake",
     "saving_settled",
     "saving_troubled",
     "schedule_waiting",

@@ -42,6 +42,7 @@ ENDED_FIRST = "The sandbox ended before the script did."
 OUTCOME_OF: dict[SandboxEnd, Outcome] = {
     SandboxEnd.DONE: Outcome.LOST,
     SandboxEnd.STOPPED: Outcome.STOPPED,
+    SandboxEnd.IDLE: Outcome.LOST,
     SandboxEnd.OOM: Outcome.OOM,
     SandboxEnd.DISK_FULL: Outcome.DISK_FULL,
     SandboxEnd.LOST: Outcome.LOST,
