@@ -66,6 +66,7 @@ class SshWish(Struct, frozen=True):
     authorized_keys: Annotated[
         list[Annotated[str, Meta(pattern=r"^[\x20-\x7e]+\Z", max_length=8192)]], Meta(max_length=1000)
     ]
+    digest: Sha256  # of both: other words for the same key mean nothing
 
     def __repr__(self) -> str:
         """Without the key: wishes get into logs and tracebacks."""
@@ -157,7 +158,15 @@ class SandboxAwake(Struct, frozen=True, tag="sandbox"):
     state: Literal["awake"] = "awake"
 
 
-StartupEnd = Literal["exited", "signaled", "timed_out", "oom", "lost"]
+class SshReady(Struct, frozen=True, tag="ssh"):
+    """These keys and no others are in force. Whoever lost theirs is out."""
+
+    sandbox_id: str
+    epoch: int
+    digest: str
+
+
+StartupEnd = Literal["exited", "signaled", "timed_out", "oom", "lost", "not_started"]
 
 
 class StartupReport(Struct, frozen=True, tag="startup"):

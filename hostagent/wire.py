@@ -37,6 +37,7 @@ from hostagent.heldwire import (
     SandboxEnded,
     SandboxEnding,
     SandboxRunning,
+    SshReady,
     StartupReport,
     VolumeSize,
 )
@@ -221,7 +222,7 @@ class Finished(Struct, frozen=True, tag="finished"):
     message: str
 
 
-SandboxEvent = SandboxAsleep | SandboxAwake | StartupReport
+SandboxEvent = SandboxAsleep | SandboxAwake | StartupReport | SshReady
 SandboxItem = SandboxRunning | SandboxEvent | SandboxEnding | SandboxEnded | VolumeSize
 Item = Started | Log | Finished | SandboxItem
 

@@ -31,7 +31,7 @@ def test_wish_with_all_of_them() -> None:
         sleep={"idle_s": 600, "cpu_percent": 2, "stop_s": None},
         wake=3,
         startup={"command": "python3 app.py &\n", "environment": {"PORT": "80"}},
-        ssh={"host_key": KEY, "authorized_keys": ["ssh-ed25519 AAAA bob"]},
+        ssh={"host_key": KEY, "authorized_keys": ["ssh-ed25519 AAAA bob"], "digest": "0" * 64},
     )
     assert new.sleep is not None and new.sleep.idle_s == 600 and not new.sleep.with_runs
     assert new.startup is not None and new.startup.environment == {"PORT": "80"}
@@ -52,8 +52,8 @@ def test_wish_with_all_of_them() -> None:
         {"startup": {"command": "x" * (16 * 1024 + 1)}},
         {"startup": {"command": "true", "environment": {"A=B": "c"}}},
         {"startup": {"command": "true", "environment": {"A": "b\0"}}},
-        {"ssh": {"host_key": "none", "authorized_keys": []}},
-        {"ssh": {"host_key": KEY, "authorized_keys": ["ssh-ed25519 AAAA\nssh-rsa BBBB"]}},
+        {"ssh": {"host_key": "none", "authorized_keys": [], "digest": "0" * 64}},
+        {"ssh": {"host_key": KEY, "authorized_keys": ["ssh-ed25519 AAAA\nssh-rsa BBBB"], "digest": "0" * 64}},
         {"ssh": {"host_key": KEY}},
     ],
 )
