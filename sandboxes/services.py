@@ -26,6 +26,8 @@ from sandboxes import hooks
 from sandboxes.errors import NothingSaved, StaleSandbox
 from sandboxes.models import Sandbox
 from sandboxes.states import SANDBOX_TRANSITIONS, SandboxEnd, SandboxPhase, SaveFailure
+from ssh.models import Door
+from ssh.services import doors_release
 from workspaces.errors import StaleHold
 from workspaces.models import Version, Workspace
 from workspaces.services import Commit, Hold, version_commit, workspace_place, workspace_release
@@ -47,14 +49,14 @@ class Make:
     is_synced: bool
     base_manifest: str = ""
     image_build: str = ""  # where the workspace does not say
-
-
     sleeps: bool = True  # if it is kept
     sleeps_with_runs: bool = False
     idle_s: int | None = None
     made_for: str = ""  # who wanted one without a script, in which the command runs
     startup_command: str = ""
     startup_environment: dict[str, str] = field(default_factory=dict)
+
+
 def sandbox_id_make() -> str:
     """The id of a new sandbox, which may take a workspace before it has a row."""
     return "".join(secrets.choice(ID_ALPHABET) for _ in range(16))
@@ -68,11 +70,11 @@ def sandbox_create(sandbox_id: str, make: Make, workspace: Workspace | None, hos
         memory_mb=make.memory_mb, disk_gb=make.disk_gb, is_kept=make.is_kept, is_synced=make.is_synced,
         image_build=(workspace.image_build if workspace else "") or make.image_build,
         base_manifest=make.base_manifest, checkpoint_s=settings.CHECKPOINT_S if workspace else 0,
-        state=SandboxPhase.OFFERED if host else SandboxPhase.WAITING,
-        revision=host_sandbox_revision_next(host.pk) if host else 0,
         sleeps=make.sleeps, sleeps_with_runs=make.sleeps_with_runs, idle_s=make.idle_s,
         made_for=make.made_for, startup_command=make.startup_command,
         startup_environment=make.startup_environment,
+        state=SandboxPhase.OFFERED if host else SandboxPhase.WAITING,
+        revision=host_sandbox_revision_next(host.pk) if host else 0,
     )  # fmt: skip
 
 
@@ -109,8 +111,6 @@ def sandbox_wish_end(sandbox: Sandbox) -> bool:
     return _move(sandbox, SandboxPhase.ENDING, is_stop_wished=True, revision=revision)
 
 
-def sandbox_ending(sandbox: Sandbox) -> None:
-    """Its host says that nothing new can run in it; its last word comes when all is saved."""
 def sandbox_wish_wake(sandbox: Sandbox) -> None:
     """Ask the host to thaw it, or not to freeze it before it was idle again."""
     sandbox_change(sandbox, wake_wished=F("wake_wished") + 1)
@@ -124,6 +124,8 @@ def sandbox_want_next(sandbox: Sandbox, cause: str) -> None:
     sandbox.next_for = cause
 
 
+def sandbox_ending(sandbox: Sandbox) -> None:
+    """Its host says that nothing new can run in it; its last word comes when all is saved."""
     _move(sandbox, SandboxPhase.ENDING)
 
 
@@ -201,6 +203,8 @@ def sandbox_end(
         host_give_room(sandbox.host_id, sandbox.memory_mb)
     if sandbox.workspace_id is not None:
         workspace_release(sandbox_hold(sandbox))
+    else:
+        doors_release(Door.objects.filter(sandbox_id=sandbox.pk))
 
 
 def workspace_resized(workspace: Workspace) -> None:
@@ -212,7 +216,9 @@ def workspace_resized(workspace: Workspace) -> None:
 
 
 def workspace_deleted(workspace: Workspace) -> None:
-    """Its last host learns that it is to remove what it has of it; others do when they boot."""
+    """Its last host learns that it is to remove what it has of it; others do when they boot. Its SSH port
+    leads nowhere."""
+    doors_release(Door.objects.filter(workspace=workspace))
     if workspace.host_id is not None:
         host_sandbox_revision_next(workspace.host_id)
         wake(f"host.{workspace.host_id}")

@@ -17,8 +17,8 @@ from gateways.errors import NoSuchLabel
 from gateways.selectors import label_exists, place_find
 from jobs.errors import CannotWake
 from jobs.standing import Standing
-
-SSH_REVISION = 1  # of the list without any port
+from ssh.selectors import ports_listed, revision_of
+from ssh.services import LIST_GROUP, ports_heard
 
 
 @extend_schema(exclude=True)
@@ -54,8 +54,6 @@ class WakeView(WaitingView):
 
 @extend_schema(exclude=True)
 class SshPortsView(WaitingView):
-    """No sandbox has an SSH port yet, so this list never changes."""
-
     authentication_classes = (GatewayAuthentication,)
     permission_classes = (IsGateway,)
     throttle_classes = ()
@@ -63,12 +61,16 @@ class SshPortsView(WaitingView):
     def get(self, request: Request) -> Response | None:
         query = query_of(request.query_params.dict())
         self._after = query.after
-        self.wait_for(query.wait_s)
+        self.wait_for(query.wait_s, LIST_GROUP)
+        if self._after == revision_of(ports_listed()):
+            ports_heard(query.blocked_ports)
         return self.look()
 
     def look(self) -> Response | None:
-        is_due = self._after != SSH_REVISION or self.is_over
-        return Response({"revision": SSH_REVISION, "ports": {}}) if is_due else None
+        ports = ports_listed()
+        revision = revision_of(ports)
+        is_due = self._after != revision or self.is_over
+        return Response({"revision": revision, "ports": ports}) if is_due else None
 
 
 @extend_schema(exclude=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import threading
 import time
 import uuid
@@ -39,15 +37,6 @@ def test_a_running_sandbox_is_told_with_a_ticket_that_its_host_believes(
     ticketkeys.learn(tmp_path, agent.boot(sandboxes=[sandbox])["ticket_keys"])
     ticket = tickets.check(route["ticket"], tickets.TicketKeys(tmp_path), str(agent.host.pk))
     assert (ticket.sandbox_id, ticket.epoch, ticket.port) == (sandbox.pk, sandbox.epoch, 8000)
-
-
-def test_a_route_for_ssh_has_a_ticket_for_ssh_and_no_port(
-    agent: Agent, gateway: Gateway, owner: User
-) -> None:
-    job = held.idle(agent, owner)
-    status, route = gateway.route(job.pk, "ssh")
-    claims = json.loads(base64.urlsafe_b64decode(route["ticket"].split(".")[1] + "=="))
-    assert (status, claims["port"], "port" in route) == (200, "ssh", False)
 
 
 def test_a_job_without_a_url_is_not_to_be_found(agent: Agent, gateway: Gateway, owner: User) -> None:
@@ -144,13 +133,7 @@ def test_no_user_is_a_gateway_and_no_gateway_a_user(gateway: Gateway, owner: Use
     assert Client(headers=key).get("/api/v1/mags-jobs").status_code == 401
 
 
-def test_no_sandbox_has_an_ssh_port_yet(gateway: Gateway) -> None:
-    status, answer = gateway.ssh(0)
-    assert (status, answer["ports"]) == (200, {})
-    assert gateway.ssh(answer["revision"], wait=0.05) == (200, answer)
-
-
-@pytest.mark.parametrize("query", ["kind=ftp", "wait=nan", "wait=-1", "after=x"])
+@pytest.mark.parametrize("query", ["kind=ftp", "wait=nan", "wait=-1", "after=x", "blocked=1,x"])
 def test_a_bad_query_is_refused(gateway: Gateway, query: str) -> None:
     client = Client(headers={"Authorization": "Bearer a-key-of-gateways"})
     assert client.get(f"{API}/ssh?{query}").status_code == 400
