@@ -36,7 +36,7 @@ async def serve(state_dir: Path, handler: Handler) -> AsyncIterator[None]:
 
     (state_dir / SOCKET).unlink(missing_ok=True)
     with _address(state_dir) as address:
-        server = await asyncio.start_unix_server(answer, address)
+        server = await asyncio.start_unix_server(answer, address, limit=LINE_LIMIT_BYTES)
     try:
         yield
     finally:
@@ -44,14 +44,14 @@ async def serve(state_dir: Path, handler: Handler) -> AsyncIterator[None]:
         (state_dir / SOCKET).unlink(missing_ok=True)
 
 
-async def ask(state_dir: Path, command: str) -> dict[str, Any]:
+async def ask(state_dir: Path, command: str, timeout_s: float = ANSWER_S) -> dict[str, Any]:
     """The running agent's answer. Raises AgentError where none runs."""
     try:
         with _address(state_dir) as address:
             reader, writer = await asyncio.open_unix_connection(address, limit=LINE_LIMIT_BYTES)
-        writer.write(command.encode() + b"\n")
-        line = await asyncio.wait_for(reader.readline(), ANSWER_S)
-        writer.close()
+        with contextlib.closing(writer):
+            writer.write(command.encode() + b"\n")
+            line = await asyncio.wait_for(reader.readline(), timeout_s)
         answer: dict[str, Any] = msgspec.json.decode(line, type=dict[str, Any])
     except (OSError, TimeoutError, msgspec.DecodeError) as error:
         raise AgentError(f"no agent answers in {state_dir}", "start one with `hostagent run`") from error

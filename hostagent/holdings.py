@@ -14,7 +14,15 @@ import structlog
 
 from hostagent import machine
 from hostagent.fields import Stages
-from hostagent.heldwire import DamagedObject, SandboxEnd, SandboxEnded, SandboxWish
+from hostagent.heldwire import (
+    DamagedObject,
+    SandboxAsleep,
+    SandboxAwake,
+    SandboxEnd,
+    SandboxEnded,
+    SandboxWish,
+    StartupReport,
+)
 from hostagent.journal import read, replace
 
 logger = structlog.get_logger(__name__)
@@ -36,6 +44,23 @@ class HeldPhase(StrEnum):
     FENCED = "fenced"
 
 
+class StartupTry(msgspec.Struct, frozen=True):
+    """How far the supervisor of the startup command has come. Written before the next step is done."""
+
+    number: int = 1  # names the exec: ordered twice it is still started once
+    failures: int = 0  # in a row, each soon after its start
+    started_at: int = 0  # Unix ms; 0: it may have been ordered, and not be started yet
+    end: StartupReport | None = None
+
+
+class Sleep(msgspec.Struct, frozen=True):
+    """A sandbox is frozen, or about to be."""
+
+    since_ms: int  # uptime
+    wake: int  # how often it had been wished awake by then
+    asleep: SandboxAsleep | None = None  # None: it is not certain yet that it stays frozen
+
+
 class HeldRecord(msgspec.Struct):
     """A held sandbox on this host."""
 
@@ -47,6 +72,9 @@ class HeldRecord(msgspec.Struct):
     stages: Stages | None = None
     has_run: bool = False  # something was to run in it: if it is not kept, it ends when nothing does
     end: SandboxEnded | None = None
+    startup: StartupTry | None = None  # None: no try yet
+    sleep: Sleep | None = None  # None: awake
+    woke: SandboxAwake | None = None  # from its last sleep: what the server may not have heard
 
     @property
     def sandbox_id(self) -> str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import UUID
 
 import msgspec
@@ -20,7 +22,7 @@ from hostagent.drivers.base import Driver, Exit
 from hostagent.ending import Ending
 from hostagent.errors import DriverError, StaleBoot, StaleSandbox
 from hostagent.fields import Stages
-from hostagent.heldwire import SandboxEnd, SandboxEnding, SandboxRunning, SandboxWish
+from hostagent.heldwire import SandboxEnd, SandboxEnding, SandboxRunning, SandboxWish, WakeCause
 from hostagent.holdings import HeldPhase, HeldRecord, Holding, Holdings
 from hostagent.occupants import Occupants, Running
 from hostagent.outbox import Box
@@ -29,6 +31,9 @@ from hostagent.sandboxbox import SandboxBox
 from hostagent.saver import Saver
 from hostagent.savetrouble import Trouble, kind_of
 from hostagent.saving import Depot, HeldVolume, workspace_of
+from hostagent.sleeper import Bed, Sleeper
+from hostagent.startup import Startup
+from hostagent.traffic import Traffic
 from hostagent.uploads import Uploads
 from hostagent.waiting import first, unless
 
@@ -45,12 +50,14 @@ GIVEN_AWAY = "The host lost the right to save this workspace."
 class Site:
     """What all keepers share."""
 
+    state_dir: Path
     driver: Driver
     holdings: Holdings
     depot: Depot
     uploads: Uploads
     wake: Callable[[Box], None]  # the reporter's
     lock: Callable[[UUID], asyncio.Lock]  # of a workspace's volume
+    traffic: Traffic
 
 
 class Keeper:
@@ -69,7 +76,11 @@ class Keeper:
         self._box = SandboxBox(record.wish, site.wake, self._dropped)
         self._saver = Saver(self._volume, record, self._box, trouble, self._log)
         self._holding = Holding(site.holdings, record, self._log)
+        self._startup = Startup(site.state_dir, self._holding, self._box.tell, self._log)
         self.occupants = Occupants()
+        self._sleeper = Sleeper(
+            Bed(self._holding, site.driver, self.occupants, self._saver, site.traffic, self._box), self._log
+        )
         self._beginning = Beginning(
             self._holding, site.driver, self._sandbox, self._volume, site.uploads, self._log
         )
@@ -90,12 +101,14 @@ class Keeper:
         old = self.record.wish
         volume = msgspec.structs.replace(old.volume, is_saved=wish.volume.is_saved)
         new = msgspec.structs.replace(
-            old, wish=wish.wish, sync=wish.sync, disk_gb=wish.disk_gb, volume=volume
-        )
+            old, wish=wish.wish, sync=wish.sync, disk_gb=wish.disk_gb, volume=volume,
+            sleep=wish.sleep, wake=wish.wake, ssh=wish.ssh,
+        )  # fmt: skip
         if new != old:
             self.record.wish = new
             self._holding.write()
             self._saver.changed.set()
+            self._sleeper.look_again(is_wanted=new.wake > old.wake)
         if new.wish == "end":
             self._end_wished.set()
 
@@ -122,11 +135,15 @@ class Keeper:
             why = self.record.end.message if self.record.end else ""
             raise DriverError(why.removeprefix(f"{outcome.NOT_STARTED}: ") or "its sandbox has ended")
 
-    async def thaw(self) -> None:
+    async def wake(self, cause: WakeCause) -> None:
         """Let it go on where it was frozen. DriverError where it is ending: what is killed stays frozen."""
-        if self._closed.is_set() or self._dropped.is_set() or self.record.phase is not HeldPhase.RUNNING:
+        if self._closed.is_set() or self._dropped.is_set():
             raise DriverError("it is ending")
-        await self._site.driver.thaw(self.record.sandbox_id)
+        await self._sleeper.wake(cause)
+
+    def awake(self) -> AbstractAsyncContextManager[None]:
+        """While a run is started. As `wake`."""
+        return self._sleeper.awake("run")
 
     # --- The life of it ---
 
@@ -189,24 +206,29 @@ class Keeper:
         waiting = asyncio.create_task(self._site.driver.wait(self.record.sandbox_id))
         saving = asyncio.create_task(self._saver.run())
         emptying = asyncio.create_task(self._until_empty())
+        starting = asyncio.create_task(self._startup.run())
+        sleeping = asyncio.create_task(self._sleeper.run())
         try:
-            await first(waiting, saving, emptying, self._end_wished)
+            await first(waiting, saving, emptying, sleeping, self._end_wished)
             if saving.done():
                 saving.result()  # raises
-            if waiting.done():
+            if sleeping.done():
+                sleeping.result()  # it has noted the end; or raises
+            elif waiting.done():
                 self._holding.end(*_how_it_died(waiting))
             elif self._end_wished.is_set():
                 self._holding.end("stopped", "")
             else:
                 self._holding.end("done", "")
         finally:
-            for task in (waiting, saving, emptying):
+            tasks = (waiting, saving, emptying, starting, sleeping)
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(waiting, saving, emptying, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _until_empty(self) -> None:
         """Until a sandbox that is not kept has had its runs."""
-        while self.record.wish.is_kept or not self.record.has_run or self.occupants.are_active:
+        while self.record.wish.is_kept or not self.record.has_run or self.occupants.active:
             await self.occupants.next_left()
 
     async def _report(self) -> None:

@@ -35,6 +35,7 @@ from hostagent.runner import Host
 from hostagent.sandboxes import Sandboxes
 from hostagent.saving import Depot
 from hostagent.shelf import Shelf
+from hostagent.traffic import Traffic
 from hostagent.uploads import Uploads
 from hostagent.version import VERSION
 from hostagent.volumes.store import VolumeStore
@@ -202,7 +203,9 @@ class Worker:
             case ["status"]:
                 pass
             case ["wake", sandbox_id]:
-                return await self._sandboxes.wake(sandbox_id)
+                return await self._sandboxes.wake(sandbox_id, "connection")
+            case ["wake", sandbox_id, "exec"]:
+                return await self._sandboxes.wake(sandbox_id, "exec")
             case _:
                 return {"error": "unknown command"}
         return self._status()
@@ -243,5 +246,7 @@ def _site(
     depot = Depot(store, Shelf(store, config), library, client)
     holdings = Holdings(config.state_dir / HELD)
     return Site(
-        driver, holdings, depot, uploads, wake, lambda workspace: locks.setdefault(workspace, asyncio.Lock())
-    )
+        config.state_dir, driver, holdings, depot, uploads, wake,
+        lambda workspace: locks.setdefault(workspace, asyncio.Lock()),
+        Traffic(config.state_dir, has_data_port=bool(config.data_address)),
+    )  # fmt: skip

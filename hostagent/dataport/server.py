@@ -24,6 +24,7 @@ from hostagent.dataport.tickets import EXEC, SSH, Ticket, TicketKeys
 from hostagent.dataport.waking import Waker
 from hostagent.execs import session
 from hostagent.execs.house import Execs, Limits
+from hostagent.execs.orders import Orders
 from relay import attach, watch
 
 BACKLOG = 1024
@@ -46,6 +47,7 @@ class DataPort:
         limits = Limits(settings.exec_output_mb << 20, settings.exec_keep_s, settings.sandbox_execs_limit)
         self._execs = Execs(config, limits)
         self._waker = Waker(self._state_dir, self._reach, settings.wake_s)
+        self._orders = Orders(self._execs, self._waker.is_frozen)
         self.connections = Connections(settings, self._stirred)
         self._tasks: set[asyncio.Task[None]] = set()
         self._unchecked = asyncio.Semaphore(UNCHECKED_LIMIT)
@@ -82,10 +84,13 @@ class DataPort:
 
     async def command(self, line: str) -> dict[str, Any]:
         """What the control socket answers."""
-        match line.split():
+        match line.split(maxsplit=3):
             case ["connections"]:
-                running = {key: self._execs.running(key) for key in sorted(self._execs.sandboxes())}
-                return {"sandboxes": self.connections.evidence(), "execs": running}
+                return {"sandboxes": self.connections.evidence(), "execs": self._execs.active()}
+            case ["exec", "start", sandbox_id, order]:
+                return await self._orders.start(sandbox_id, order)
+            case ["exec", "end", sandbox_id, exec_id]:
+                return await self._orders.end(sandbox_id, exec_id)
             case ["close", sandbox_id]:
                 return {"closed": self.connections.abort(sandbox_id)}
             case ["close", sandbox_id, "tcp" | "ssh" | "exec" as kind]:

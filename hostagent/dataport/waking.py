@@ -22,7 +22,7 @@ class Waker:
 
     async def ensure(self, sandbox_id: str) -> None:
         """Return when the sandbox is not frozen. Raises Refused where nobody can thaw it."""
-        if not await self._is_frozen(sandbox_id):
+        if not await self.is_frozen(sandbox_id):
             return
         task = self._asking.get(sandbox_id)
         if task is None:
@@ -36,8 +36,8 @@ class Waker:
                 answer = await control.ask(self._state_dir, f"wake {sandbox_id}")
         except (AgentError, TimeoutError) as error:
             raise Refused(503, "not_awake", "the sandbox sleeps, and its host's agent is away") from error
-        if "error" in answer or await self._is_frozen(sandbox_id):
+        if "error" in answer or await self.is_frozen(sandbox_id):
             raise Refused(503, "not_awake", f"the sandbox sleeps: {answer.get('error', 'it was not woken')}")
 
-    async def _is_frozen(self, sandbox_id: str) -> bool:
+    async def is_frozen(self, sandbox_id: str) -> bool:
         return await self._reach.slow(lambda: self._reach.tenancy.is_frozen(sandbox_id))

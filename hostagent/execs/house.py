@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -43,6 +44,7 @@ class Execs:
         self._driver = OciExecs(self._visitor)
         self._limits = limits
         self._live: dict[str, Exec] = {}
+        self._starting: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def recover(self) -> None:
@@ -77,39 +79,53 @@ class Execs:
     def running(self, sandbox_id: str) -> int:
         return sum(key.startswith(f"{sandbox_id}.") for key in self._live)
 
-    def sandboxes(self) -> set[str]:
-        """Those in which an exec runs."""
-        return {key.partition(".")[0] for key in self._live}
+    def active(self) -> dict[str, int]:
+        """How many execs keep a sandbox awake: all but startup commands, and those while they are started, as
+        a sandbox that freezes then would hold them up."""
+        counted = {key for key, exec_ in self._live.items() if not exec_.is_startup} | self._starting
+        return dict(sorted(Counter(key.partition(".")[0] for key in counted).items()))
 
-    async def open(self, sandbox_id: str, opening: Open) -> tuple[Exec, bool]:
+    async def open(self, sandbox_id: str, opening: Open, *, is_startup: bool = False) -> tuple[Exec, bool]:
         """The exec, and whether it was started now. Raises ExecError."""
-        key = f"{sandbox_id}.{EXEC}{opening.exec_id}"
         # A task of its own: a caller that goes in the middle of a start must not leave half of it.
-        return await asyncio.shield(self._spawn(self._open(sandbox_id, key, opening)))
+        return await asyncio.shield(self._spawn(self._open(sandbox_id, opening, is_startup=is_startup)))
 
-    async def _open(self, sandbox_id: str, key: str, opening: Open) -> tuple[Exec, bool]:
+    async def _open(self, sandbox_id: str, opening: Open, *, is_startup: bool) -> tuple[Exec, bool]:
+        key = key_of(sandbox_id, opening.exec_id)
         async with self._visitor.lock(f"open {key}"):
-            found = self._live.get(key)
-            if found is None and self._driver.bundle(key).path.exists():
-                found = Exec(self._driver, key, self._limits.output_bytes)
-                if found.end is None:
-                    raise ExecError("unknown_state", "what became of this exec is being found out")
+            found = self._found(key)
             if found is not None:
                 return found, False
             if opening.command is None:
                 raise ExecError("no_exec", "there is no exec of this id in this sandbox")
             if self.running(sandbox_id) >= self._limits.sandbox_execs:
                 raise ExecError("too_many_execs", f"{self._limits.sandbox_execs} execs run in this sandbox")
-            return await self._start(_spec(sandbox_id, opening), opening.timeout_ms), True
+            self._starting.add(key)
+            try:
+                return await self._start(_spec(sandbox_id, opening), _start_of(opening, is_startup)), True
+            finally:
+                self._starting.discard(key)
 
-    async def _start(self, spec: ExecSpec, timeout_ms: int | None) -> Exec:
+    async def find(self, sandbox_id: str, exec_id: str) -> Exec:
+        """Raises ExecError where it is not known."""
+        return (await self.open(sandbox_id, Open(exec_id)))[0]
+
+    def _found(self, key: str) -> Exec | None:
+        """Raises ExecError where it is known and nothing can be said of it yet."""
+        found = self._live.get(key)
+        if found is None and self._driver.bundle(key).path.exists():
+            found = Exec(self._driver, key, self._limits.output_bytes)
+            if found.end is None:
+                raise ExecError("unknown_state", "what became of this exec is being found out")
+        return found
+
+    async def _start(self, spec: ExecSpec, start: Start) -> Exec:
         if b"\0" in spec.script:
             raise ExecError("bad_command", "a command cannot hold NUL")
         await self._visitor.ready()
         try:
             await self._driver.create(spec)
-            expires_ms = None if timeout_ms is None else round(time.time() * 1000) + timeout_ms
-            save(self._driver.bundle(spec.key).path, Start(expires_ms))
+            save(self._driver.bundle(spec.key).path, start)
             await self._driver.start(spec.key)
         except (OSError, DriverError) as error:
             with contextlib.suppress(OSError, DriverError):
@@ -118,6 +134,18 @@ class Execs:
         exec_ = Exec(self._driver, spec.key, self._limits.output_bytes)
         self._watch(exec_)
         return exec_
+
+    async def kill_left(self, sandbox_id: str, exec_id: str) -> None:
+        """What an exec that has ended left running. Raises DriverError where it does not die."""
+        key = key_of(sandbox_id, exec_id)
+        if key not in self._live:
+            await self._driver.kill(key)
+
+    async def forget(self, sandbox_id: str, exec_id: str) -> None:
+        """All of one that has ended: from now on its id would start anew."""
+        exec_ = Exec(self._driver, key_of(sandbox_id, exec_id), self._limits.output_bytes)
+        if exec_.end is not None:
+            await self._visitor.slow(exec_.forget)
 
     def _watch(self, exec_: Exec) -> None:
         self._live[exec_.key] = exec_
@@ -161,9 +189,22 @@ class Execs:
                 exec_.forget_output()
         for sandbox_id in {key.partition(".")[0] for key in self._driver.found_keys()}:
             for name in cgroup.children(self._visitor.groups, self._visitor.group(sandbox_id)):
-                key = f"{sandbox_id}.{name}"
-                if name.startswith(EXEC) and load(self._driver.bundle(key).path, End) is not None:
-                    self._driver.remove_groups(key)
+                if name.startswith(EXEC) and self._is_over(f"{sandbox_id}.{name}"):
+                    self._driver.remove_groups(f"{sandbox_id}.{name}")
+
+    def _is_over(self, key: str) -> bool:
+        directory = self._driver.bundle(key).path  # made before the group
+        return not directory.exists() or load(directory, End) is not None
+
+
+def key_of(sandbox_id: str, exec_id: str) -> str:
+    return f"{sandbox_id}.{EXEC}{exec_id}"
+
+
+def _start_of(opening: Open, is_startup: bool) -> Start:
+    timeout_ms = opening.timeout_ms
+    expires_ms = None if timeout_ms is None else round(time.time() * 1000) + timeout_ms
+    return Start(expires_ms, is_startup)
 
 
 def _spec(sandbox_id: str, opening: Open) -> ExecSpec:

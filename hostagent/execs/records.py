@@ -29,6 +29,7 @@ class Mark(msgspec.Struct, frozen=True):
 class Start(msgspec.Struct, frozen=True):
     NAME: ClassVar[str] = "exec.json"
     expires_ms: int | None = None  # Unix time
+    is_startup: bool = False  # the agent's own: nobody is active for it
 
 
 class Cut(msgspec.Struct, frozen=True):

@@ -33,6 +33,8 @@ class Exec:
         self.key = key
         self.bundle = driver.bundle(key)
         self._limit_bytes = limit_bytes
+        start = load(self.bundle.path, Start)
+        self.is_startup = start is not None and start.is_startup
         self._cut = load(self.bundle.path, Cut)
         self.end = load(self.bundle.path, End)
         self._over = asyncio.Event()
@@ -58,9 +60,13 @@ class Exec:
                 await first(changes.woken, self._over)
                 changes.take()
 
+    async def over(self) -> End:
+        await self._over.wait()
+        return self.ended
+
     @property
     def ended(self) -> End:
-        """Only once all `frames` were read."""
+        """Only once it is over, e.g. when all `frames` were read."""
         if self.end is None:
             raise RuntimeError(f"exec {self.key} has not ended")
         return self.end
