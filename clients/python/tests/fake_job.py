@@ -26,6 +26,9 @@ class FakeJob:
     exit_code: int | None = None
     records: list[tuple[int, int, bytes]] = field(default_factory=list)
     log_bytes: int = 0
+    sandbox: str = "none"
+    revision: int = 0
+    events: list[dict[str, Any]] = field(default_factory=list)
     more: dict[str, Any] = field(default_factory=dict)  # what a test would rather have on the wire
     process: subprocess.Popen[bytes] | None = None
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -34,7 +37,8 @@ class FakeJob:
         with self.changed:
             if self.is_final:  # what a stopped script still wrote
                 return
-            self.status = "running"
+            self.status = self.sandbox = "running"
+            self.revision += 1
             self.records.append((stream, self.log_bytes, data))
             self.log_bytes += len(data)
             self.changed.notify_all()
@@ -46,7 +50,24 @@ class FakeJob:
             if self.status in ("completed", "error"):
                 return
             self.status, self.exit_code, self.reason, self.message = status, exit_code, reason, message
-            self.changed.notify_all()
+            self.sandbox = "running" if self.sent.get("persistent") else "none"
+            self.happened("finished", exit_code=exit_code)
+
+    def happened(self, kind: str, **detail: Any) -> None:
+        """Another event, and so another revision; the caller holds `changed`."""
+        self.events.append({"at": CREATED_AT, "kind": kind, "detail": detail})
+        self.revision += 1
+        self.changed.notify_all()
+
+    def sleep(self) -> None:
+        with self.changed:
+            self.sandbox = "sleeping"
+            self.happened("slept", evidence={"idle_ms": 600_000, "cpu_ms": 3, "connections": 0})
+
+    def wake(self, cause: str) -> None:
+        with self.changed:
+            self.sandbox = "running"
+            self.happened("woke", cause=cause, ms=12)
 
     def wait(self, reason: str, message: str) -> None:
         """Have it wait as accepted."""
@@ -74,7 +95,10 @@ class FakeJob:
             "vm_id": "k3v9x0a1b2c3d4e5" if is_started else None,
             "host": "box" if is_started else None,
             "isolation": "container",
-            "sandbox": "none",
+            "sandbox": self.sandbox,
+            "revision": self.revision,
+            "no_sleep": self.sent.get("no_sleep", False),
+            "startup_command": self.sent.get("startup_command"),
             "created_at": CREATED_AT,
             "started_at": CREATED_AT if is_started else None,
             "finished_at": CREATED_AT if self.is_final else None,

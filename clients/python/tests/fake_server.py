@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from fake_job import FakeJob, entry_length, execute
+from fake_sandboxes import StayingSandboxes
 from fake_urls import PublishedUrls
 from fake_workspaces import FakeVersion, FakeWorkspace, difference, receive
 
@@ -95,7 +96,7 @@ class FakeServer(ThreadingHTTPServer):
         """A client that hangs up is part of the tests."""
 
 
-class Handler(PublishedUrls, BaseHTTPRequestHandler):
+class Handler(StayingSandboxes, PublishedUrls, BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # or an answer in two writes waits 40 ms for the client's ACK
     server: FakeServer
@@ -103,11 +104,13 @@ class Handler(PublishedUrls, BaseHTTPRequestHandler):
         ("POST", r"/mags-jobs", "submit"),
         ("GET", r"/mags-jobs", "list_jobs"),
         ("GET", r"/mags-jobs/([^/]+)", "job"),
-        ("PATCH", r"/mags-jobs/([^/]+)", "rename"),
+        ("PATCH", r"/mags-jobs/([^/]+)", "change"),
         ("GET", r"/mags-jobs/([^/]+)/status", "job"),
         ("GET", r"/mags-jobs/([^/]+)/logs", "logs"),
         ("POST", r"/mags-jobs/([^/]+)/stop", "stop"),
         ("POST", r"/mags-jobs/([^/]+)/sync", "sync"),
+        ("POST", r"/mags-jobs/([^/]+)/wake", "wake"),
+        ("GET", r"/mags-jobs/([^/]+)/events", "events"),
         ("GET", r"/mags-workspaces", "list_workspaces"),
         ("GET", r"/mags-workspaces/([^/]+)", "workspace"),
         ("PATCH", r"/mags-workspaces/([^/]+)", "resize"),
@@ -241,13 +244,6 @@ class Handler(PublishedUrls, BaseHTTPRequestHandler):
             jobs = [job for job in jobs if job["status"] == self.query["status"]]
         self.page_of("jobs", jobs)
 
-    def job(self, job: FakeJob) -> None:
-        self.answer(job.as_wire())
-
-    def rename(self, job: FakeJob) -> None:
-        job.sent["name"] = json.loads(self.body)["name"]
-        self.answer(job.as_wire())
-
     def logs(self, job: FakeJob) -> None:
         offset = int(self.query.get("offset", 0))
         deadline = time.monotonic() + float(self.query.get("wait", 0))
@@ -276,6 +272,7 @@ class Handler(PublishedUrls, BaseHTTPRequestHandler):
 
     def stop(self, job: FakeJob) -> None:
         job.finish(143, reason="stopped")
+        job.sandbox = "none"
         if job.process and job.process.poll() is None:
             os.killpg(job.process.pid, signal.SIGKILL)
         self.answer({"request_id": job.id, "status": job.status})

@@ -88,7 +88,7 @@ def test_piped_list_is_columns_and_tabs(mags: Command, server: FakeServer) -> No
     mags("run", "-n", "a", "exit 2")
     mags("run", "--detach", "-n", "b", "sleep 60")
     header, *rows = [line.split("\t") for line in mags("list").stdout.decode().splitlines()]
-    assert header == ["ID", "NAME", "STATUS", "REASON", "EXIT", "CREATED", "DURATION_MS"]
+    assert header == ["ID", "NAME", "STATUS", "REASON", "EXIT", "CREATED", "DURATION_MS", "SANDBOX"]
     assert [row[1] for row in rows] == ["b", "a"]
     assert rows[1][2:5] == ["completed", "", "2"]
     only = mags("list", "--status", "completed", "--json", "-n", "1").stdout

@@ -35,15 +35,16 @@ def test_shell_examples_run(mags: Command, tmp_path: Path) -> None:
     lines = ran.stdout.splitlines()
     assert lines[:6] == ["Hello World", "hi", "Linux", "the script said 3", "building", "done"]
     assert "● completed  exit 0" in ran.stdout
-    assert "● web is saved as version 1" in lines
+    assert {"● web is saved as version 1", "● app is up", "app never sleeps from now on."} <= set(lines)
+    assert lines[-1] == "The sandbox of app is being stopped."
     assert "experiment is a fork of web." in lines
-    assert lines[-1] == "experiment is deleted."
+    assert "experiment is deleted." in lines
     assert ran.stderr == "mags: nothing differs between versions 1 and 1\n"
 
 
 def test_python_examples_run(mags: Command, tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text("a,b\n")
-    plain, files, awaiting = (
+    plain, staying, files, awaiting = (
         subprocess.run(
             [sys.executable, "-W", "error", "-c", code],
             cwd=tmp_path,
@@ -62,11 +63,12 @@ def test_python_examples_run(mags: Command, tmp_path: Path) -> None:
         "line 3",
         "404 not_found There is no such thing here.",
     ]
+    assert staying.splitlines()[0] == "8000 running"
     assert files.splitlines() == [
         "0 of 4 bytes",
         "4 of 4 bytes",
         "saved as version 1",
-        "['study-2', 'study']",
+        "['study-2', 'study', 'site']",
     ]
     assert awaiting == "['0', '1', '2']\n"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 
 class Submitted(TypedDict):
@@ -20,8 +20,18 @@ class Timings(TypedDict, total=False):
     started: int
 
 
+class Ready(TypedDict):
+    """A sandbox that takes commands."""
+
+    request_id: str
+    status: str
+
+
 class Job(TypedDict):
-    """A job. `status` is accepted, running, completed or error; `reason` says why."""
+    """A job. `status` is accepted, running, sleeping, completed or error; `reason` says why.
+
+    `sandbox` is none, running or sleeping: it may stay when the script has ended.
+    """
 
     request_id: str
     id: str
@@ -35,6 +45,7 @@ class Job(TypedDict):
     base_workspace_id: str | None
     persistent: bool
     no_sleep: bool
+    startup_command: str | None
     url: str | None
     ssh: str | None
     durable_at: str | None
@@ -56,6 +67,21 @@ class Job(TypedDict):
     isolation: str | None
     sandbox: str
     timings: Timings
+
+
+class Event(TypedDict):
+    """Something that happened to a job or its sandbox. `detail` has the reasons, times and evidence."""
+
+    at: str
+    kind: str
+    detail: dict[str, Any]
+
+
+class EventList(TypedDict):
+    events: list[Event]
+    total: int
+    page: int
+    page_size: int
 
 
 class JobList(TypedDict):

@@ -51,6 +51,9 @@ class Jobs(Connection):
         `base_workspace_id` lies underneath, unchanged. `ephemeral` keeps nothing. `file_ids` are
         uploads, which the script finds in /uploads. `rootfs_type` is the image.
 
+        A sandbox that is `persistent` sleeps while nobody needs it, unless it has `no_sleep`.
+        `startup_command` is run in it each time that it has to be made anew.
+
         `timeout_s` ends the script; `retries` starts it anew when it could not come to its end.
         `url` gives the sandbox a public URL, which leads to `port` (8080). What the server cannot do,
         it refuses.
@@ -113,11 +116,13 @@ class Jobs(Connection):
                 job = self.status(request_id)
                 return cast("RunResult", wire.run_result(request_id, job, logs))
 
-    def status(self, request_id: str, *, wait: float | None = None) -> Job:
-        """The job; with `wait`, when it has changed or after that many seconds (60 at most)."""
-        request = wire.Request(
-            "GET", wire.job_path(request_id, "status"), query={"wait": wait}, wait_s=wait or 0.0
-        )
+    def status(self, request_id: str, *, wait: float | None = None, revision: int | None = None) -> Job:
+        """The job; with `wait`, when its status has changed or after that many seconds (60 at most).
+
+        With the `revision` that you know, when anything of it is another than there, also of its sandbox.
+        """
+        query = {"wait": wait, "revision": revision}
+        request = wire.Request("GET", wire.job_path(request_id, "status"), query=query, wait_s=wait or 0.0)
         return cast("Job", self._call(request, is_following=wait is not None))
 
     def logs(
@@ -169,7 +174,7 @@ class Jobs(Connection):
             raise
 
     def stop(self, name_or_id: str) -> dict[str, Any]:
-        """Stop a job; one that has ended already stays as it is."""
+        """Stop a job, and the sandbox that it left. What has ended already stays as it is."""
         return self._call(wire.Request("POST", wire.job_path(name_or_id, "stop")))
 
     def update_job(
@@ -180,7 +185,12 @@ class Jobs(Connection):
         no_sleep: bool | None = None,
         name: str | None = None,
     ) -> Job:
-        """Change what is given: another name, or how a persistent job sleeps and wakes."""
+        """Change what is given: another name, or how a persistent job sleeps and wakes.
+
+            mags.update_job("web", no_sleep=True, startup_command="/root/serve.sh")
+
+        An empty `startup_command` takes it away.
+        """
         given = {"startup_command": startup_command, "no_sleep": no_sleep, "name": name}
         body = {key: value for key, value in given.items() if value is not None}
         request = wire.Request("PATCH", wire.job_path(request_id), body=body)

@@ -20,10 +20,13 @@ EXIT_INTERRUPTED = 130
 # Where each command lives. Help lists them in this order.
 COMMANDS = {
     "run": "mags.cli.run:run",
+    "new": "mags.cli.sandboxes:new",
     "logs": "mags.cli.jobs:logs",
     "status": "mags.cli.jobs:status",
     "list": "mags.cli.jobs:list_",
     "stop": "mags.cli.jobs:stop",
+    "wake": "mags.cli.sandboxes:wake",
+    "set": "mags.cli.sandboxes:set_",
     "sync": "mags.cli.workspaces:sync",
     "workspace": "mags.cli.workspaces:workspace",
     "resize": "mags.cli.workspaces:resize",
@@ -89,6 +92,7 @@ Examples:
   mags logs -f nightly                 follow it
   mags stop nightly                    end it
   mags run -w web -p install.sh        keep its files for good
+  mags new web -p --url                a sandbox that stays, at a URL of its own
   mags workspace versions web          see what was saved, and when
 
 \b

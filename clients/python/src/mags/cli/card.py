@@ -8,6 +8,7 @@ import click
 
 from mags.cli.human import duration, moment
 from mags.cli.terminal import printable
+from mags.lifecycle import FINAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from mags.types import Job
 
 DOT = "●"
-COLOURS = {"accepted": "yellow", "running": "cyan", "sleeping": "blue", "error": "red"}
+COLOURS = {"accepted": "yellow", "running": "cyan", "sleeping": "blue"}
+STAYING = {"running": ("up", "cyan"), "sleeping": ("sleeping", "blue")}  # what a sandbox does
 STAGES = ("queued", "assigned", "restored", "started")
 
 
@@ -23,7 +25,7 @@ def of(job: Job) -> str:
     """The card that `mags status` prints."""
     word, colour = state(job)
     exit_code = job.get("exit_code")
-    words = job["status"] + (f": {word}" if word != job["status"] else "")
+    words = word if word.startswith(job["status"]) else f"{job['status']}: {word}"
     title = click.style(f"{DOT} {printable(words)}", fg=colour, bold=True)
     if exit_code is not None:
         title += click.style(f"  exit {exit_code}", fg="red" if exit_code else "green")
@@ -51,7 +53,8 @@ def _rows(job: Job) -> list[tuple[str, str]]:
         ("unsaved", _unsaved(job)),
         ("url", printable(job.get("url") or "")),
         ("host", host),
-        ("sandbox", printable(job.get("vm_id") or "")),
+        ("sandbox", _sandbox(job)),
+        ("startup", printable(job.get("startup_command") or "")),
         ("timings", _timings(job)),
     ]
 
@@ -62,13 +65,40 @@ def _unsaved(job: Job) -> str:
 
 
 def state(job: Job) -> tuple[str, str]:
-    """The status or, where there is one, the reason, and the colour it has everywhere."""
+    """The status or, where there is one, the reason, and the colour it has everywhere. What the sandbox
+    does, which has stayed when the script ended, comes after it."""
     status, reason = job["status"], job.get("reason")
+    word = printable(reason or status)
+    if status not in FINAL:
+        return word, COLOURS.get(status, "white")
+    stays = STAYING.get(job.get("sandbox") or "")
+    if stays:
+        return f"{word}, {stays[0]}", stays[1]
     if status == "completed":
-        colour = "yellow" if reason == "stopped" else "red" if job.get("exit_code") else "green"
-    else:
-        colour = COLOURS.get(status, "white")
-    return reason or status, colour
+        return word, "yellow" if reason == "stopped" else "red" if job.get("exit_code") else "green"
+    return word, "red"
+
+
+def made(job: Job, took_ms: int, *, is_saved: bool) -> str:
+    """What `mags new` prints: that it is there, and how to enter."""
+    name = printable(job.get("name") or job["request_id"])
+    saved = "saved for good" if is_saved else "on its host only"
+    rows = [
+        ("url", printable(job.get("url") or "")),
+        ("workspace", f"{printable(job.get('workspace_id') or '')} ({saved})"),
+        ("took", duration(took_ms)),
+        ("run", f"mags exec {name} -- uname -a"),
+        ("enter", f"mags ssh {name}"),
+        ("publish", "" if job.get("url") else f"mags url {name} 8080"),
+        ("end", f"mags stop {name}"),
+    ]
+    return lines(click.style(f"{DOT} {name} is up", fg="cyan", bold=True), rows)
+
+
+def _sandbox(job: Job) -> str:
+    what = STAYING.get(job.get("sandbox") or "", ("", ""))[0]
+    sleep = "never sleeps" if job.get("no_sleep") else ""
+    return ", ".join(word for word in (printable(job.get("vm_id") or ""), what, sleep) if word)
 
 
 def _timings(job: Job) -> str:

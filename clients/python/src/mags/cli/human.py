@@ -19,6 +19,16 @@ def moment(stamp: str | None) -> str:
     return f"{at.astimezone():%Y-%m-%d %H:%M:%S}  {click.style(ago(stamp), dim=True)}"
 
 
+def clock(stamp: str) -> str:
+    """The time of day to the second in the zone of this machine; with its day, unless that is today."""
+    at = _parsed(stamp)
+    if at is None:
+        return printable(stamp)
+    local = at.astimezone()
+    is_today = local.date() == datetime.now(timezone.utc).astimezone().date()
+    return f"{local:%H:%M:%S}" if is_today else f"{local:%Y-%m-%d %H:%M:%S}"
+
+
 def _parsed(stamp: str) -> datetime | None:
     try:
         return datetime.fromisoformat(stamp.replace("Z", "+00:00"))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mags.types import Job, JobList
 
 WIDE = 110  # columns of a terminal in which a name and an id fit side by side
-HEADINGS = ("ID", "NAME", "STATUS", "REASON", "EXIT", "CREATED", "DURATION_MS")
+HEADINGS = ("ID", "NAME", "STATUS", "REASON", "EXIT", "CREATED", "DURATION_MS", "SANDBOX")
 
 
 def tabbed(jobs: Sequence[Job]) -> str:
@@ -28,6 +28,7 @@ def tabbed(jobs: Sequence[Job]) -> str:
                 job.get("exit_code"),
                 job.get("created_at"),
                 job.get("script_duration_ms"),
+                job.get("sandbox"),
             )
             for job in jobs
         ),

@@ -11,6 +11,7 @@ import click
 from mags import wire
 from mags.cli import terminal
 from mags.cli.connect import connect
+from mags.lifecycle import FINAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,15 +61,32 @@ def _stored_pages(client: Mags, job: str, unit: Literal["line", "record"]) -> It
         offset = page["next_offset"]
 
 
-@click.command(short_help="Show how a job is or how it ended.")
+@click.command(short_help="Show how a job is or how it ended, and what happened to it.")
 @click.argument("job")
-@click.option("--json", "as_json", is_flag=True, help="Print the job as JSON.")
-def status(job: str, *, as_json: bool) -> None:
-    """Show JOB (a name or an id): its status, exit code, host and how long each stage took."""
-    from mags.cli import card
+@click.option(
+    "-n",
+    "--events",
+    "count",
+    type=click.IntRange(0, 200),
+    default=10,
+    show_default=True,
+    help="How many of the last events.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the job, with its `events`, as JSON.")
+def status(job: str, count: int, *, as_json: bool) -> None:
+    """Show JOB (a name or an id): its status, exit code, host and sandbox, how long each stage took, and
+    what happened to it: when it slept, what woke it, and why."""
+    from mags.cli import card, timeline
 
-    found = connect().status(job)
-    click.echo(json.dumps(found) if as_json else card.of(found))
+    client = connect()
+    found = client.status(job)
+    answer = client.newest_events(found["request_id"], count) if count else None
+    if as_json:
+        click.echo(json.dumps({**found, "events": answer["events"] if answer else []}))
+        return
+    click.echo(card.of(found))
+    if answer and (lines := timeline.of(answer)):
+        click.echo(f"\n{lines}")
 
 
 @click.command("list", short_help="List your jobs, newest first.")
@@ -93,15 +111,23 @@ def list_(limit: int, page: int, status: str | None, *, as_json: bool) -> None:
         job_table.show(answer)
 
 
-@click.command(short_help="Stop a job.")
+@click.command(short_help="Stop a job and its sandbox.")
 @click.argument("job")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def stop(job: str, *, as_json: bool) -> None:
-    """Stop JOB (a name or an id). One that has ended already stays as it is."""
-    answer = connect().stop(job)
+    """Stop JOB (a name or an id), and the sandbox that it left. What has ended already stays as it is.
+
+    Saved files stay, and so do names and URLs: visitors are told that it is stopped. `mags wake` has
+    the sandbox get up again.
+    """
+    client = connect()
+    before = client.status(job)
+    answer = client.stop(job)
     if as_json:
         click.echo(json.dumps(answer))
-    elif answer.get("status") in ("completed", "error"):
-        click.echo(f"{terminal.printable(job)} has ended.")
-    else:
+    elif answer.get("status") not in FINAL:
         click.echo(f"{terminal.printable(job)} is being stopped.")
+    elif before["status"] in FINAL and before["sandbox"] != "none":
+        click.echo(f"The sandbox of {terminal.printable(job)} is being stopped.")
+    else:
+        click.echo(f"{terminal.printable(job)} has ended.")

@@ -1,17 +1,11 @@
-"""How values of flags are read, and the flags that this version does not have."""
+"""How values of flags are read."""
 
 from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any
 
 import click
-
-import mags
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _MEGABYTES = {"": 1, "m": 1, "mb": 1, "mi": 1, "mib": 1, "g": 1024, "gb": 1024, "gi": 1024, "gib": 1024}
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -59,32 +53,3 @@ def variable(text: str) -> tuple[str, str]:
     if name not in os.environ:
         raise click.BadParameter(f"{name} is not set here. Give it a value: {name}=value.")
     return name, os.environ[name]
-
-
-# Flags that other versions of Mags have. Unknown to the parser they would read as part of the
-# script, or as a typing error; silently ignored, somebody would lose files.
-_ABSENT = (
-    (("--no-sleep",), "sandboxes that never sleep are", False),
-    (("--startup-command",), "start-up commands are", True),
-)
-
-
-def refuses_absent(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the absent flags to a command, hidden, each with a refusal that says so."""
-    for names, what, takes_value in _ABSENT:
-        refuse = _refusal(names[-1], what)
-        command = click.option(
-            *names, is_flag=not takes_value, hidden=True, expose_value=False, is_eager=True, callback=refuse
-        )(command)
-    return command
-
-
-def _refusal(flag: str, what: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-    def refuse(ctx: click.Context, _param: click.Parameter, value: Any) -> None:
-        if value not in (None, False):
-            text = (
-                f"{flag}: {what} not available in this version of mags ({mags.__version__}). Nothing was run."
-            )
-            raise click.UsageError(text, ctx)
-
-    return refuse

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from mags.cli import options, terminal, uploads
+from mags.cli import options, submission, terminal
 from mags.cli.connect import connect
 
 _COMMAND = "mags.cli.run.command"  # where the words after -- wait in the context
@@ -42,32 +42,8 @@ class RunCommand(click.Command):
 @click.option("-p", "--persistent", is_flag=True, help="Keep them for good, and the sandbox up.")
 @click.option("-e", "--ephemeral", is_flag=True, help="Keep nothing.")
 @click.option("--base", metavar="NAME", help="Begin with the files of this workspace; it stays as it is.")
-@click.option("--url", is_flag=True, help="Give the sandbox a public URL. Needs -p.")
-@click.option(
-    "--port", type=click.IntRange(1, 65535), metavar="N", help="Where the URL leads. [default: 8080]"
-)
 @click.option("--no-sync", is_flag=True, help="Do not save the workspace at the end.")
-@click.option(
-    "-f",
-    "--file",
-    "files",
-    metavar="FILE",
-    multiple=True,
-    callback=uploads.checked,
-    help="Put it into /uploads first. May be repeated.",
-)
-@click.option(
-    "--env",
-    "environment",
-    type=options.variable,
-    metavar="K=V",
-    multiple=True,
-    help="Set a variable; K alone copies yours.",
-)
-@click.option("--image", "--rootfs", metavar="NAME", help="Run on this image; `mags image list` lists them.")
-@click.option("--memory", type=options.megabytes, metavar="SIZE", help="Memory limit: 512m, 2g.")
-@click.option("--cpus", type=click.IntRange(min=1), metavar="N", help="Number of CPUs.")
-@click.option("--disk", type=options.gigabytes, metavar="GB", help="Disk limit in GB.")
+@submission.flags
 @click.option(
     "--timeout", type=options.seconds, metavar="TIME", help="End the script after this long: 90s, 5m, 1h."
 )
@@ -76,7 +52,6 @@ class RunCommand(click.Command):
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object at the end instead of the output."
 )
-@options.refuses_absent
 @click.pass_context
 def run(ctx: click.Context, /, *, script: tuple[str, ...], **given: Any) -> int:
     """Run a script in a fresh sandbox, stream its output and exit with its exit code.
@@ -89,7 +64,8 @@ def run(ctx: click.Context, /, *, script: tuple[str, ...], **given: Any) -> int:
       (nothing)    gone at the end; fastest
       -w NAME      there for the next run with -w NAME; gone 10 minutes after the last,
                    unless the workspace was saved before
-      -w NAME -p   saved for good, every minute and at the end; the sandbox stays up
+      -w NAME -p   saved for good, every minute and at the end; the sandbox stays, and
+                   sleeps while nobody needs it
       --base NAME  begins with the files of NAME; changes are kept only with -w
 
     \b
@@ -112,27 +88,22 @@ def run(ctx: click.Context, /, *, script: tuple[str, ...], **given: Any) -> int:
     from mags.cli import watch
 
     text = script_text(script, ctx.meta.get(_COMMAND))
-    submission = {
+    wanted = {
         **_kept(**given),
-        **_published(**given),
-        "environment": dict(given["environment"]) or None,
-        "rootfs_type": given["image"],
-        "memory_mb": given["memory"],
-        "vcpus": given["cpus"],
-        "disk_gb": given["disk"],
+        **submission.options_of(**given),
         "timeout_s": given["timeout"],
         "retries": given["retries"],
     }
     client = connect()
     with watch.Interrupts() as interrupts:
         if given["files"]:
-            submission["file_ids"] = watch.send_files(client, interrupts, given["files"])
-        submitted = watch.submit(client, interrupts, text, submission)
+            wanted["file_ids"] = watch.send_files(client, interrupts, given["files"])
+        submitted = watch.submit(client, interrupts, text, wanted)
         request_id = submitted["request_id"]
         if given["detach"]:
             click.echo(json.dumps(submitted) if given["as_json"] else request_id)
             if not given["as_json"]:
-                terminal.note(f"follow it with: mags logs -f {submission['name'] or request_id}")
+                terminal.note(f"follow it with: mags logs -f {wanted['name'] or request_id}")
             return 0
         job_watch = watch.Watch(client, request_id, interrupts)
         return job_watch.collect() if given["as_json"] else job_watch.stream()
@@ -160,15 +131,6 @@ def _kept(
         "base_workspace_id": base,
         "no_sync": no_sync,
     }
-
-
-def _published(*, url: bool, port: int | None, persistent: bool, **_others: Any) -> dict[str, Any]:
-    """The options that make the sandbox public."""
-    if url and not persistent:
-        raise click.UsageError("--url needs -p: without it the sandbox ends with its script.")
-    if port and not url:
-        raise click.UsageError("--port says where the URL leads: it needs --url.")
-    return {"url": url, "port": port}
 
 
 def script_text(arguments: tuple[str, ...], command: list[str] | None) -> str:

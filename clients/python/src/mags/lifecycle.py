@@ -1,0 +1,47 @@
+"""What a sandbox that stays is doing, as its job tells it: shared by both clients."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from mags.errors import MagsError
+
+if TYPE_CHECKING:
+    from mags.types import Job
+
+FINAL = ("completed", "error")
+
+
+def first_script(startup_command: str | None) -> str:
+    """What a new sandbox begins with. It ends at once, so that the sandbox is free for the next job.
+
+    The server runs a start-up command only where it makes a sandbox anew, without a script.
+    """
+    return f"sh -lc {shlex.quote(startup_command)} &" if startup_command else ":"
+
+
+def is_up(job: Job) -> bool:
+    """Whether commands can run in the job's sandbox. Raises where there will be none."""
+    if job["status"] in FINAL and job["sandbox"] == "none":
+        raise MagsError(
+            job.get("message") or f"The sandbox of {job['request_id']} has ended: {_reason(job)}.",
+            code="sandbox_ended",
+            remediation="Look at its status and its events.",
+        )
+    if job["status"] in FINAL:
+        return job["sandbox"] == "running"
+    return job["status"] == "running" and bool(job["vm_id"])
+
+
+def _reason(job: Job) -> str:
+    return job.get("reason") or job["status"]
+
+
+def not_up_in_time(job: Job, timeout_s: float) -> MagsError:
+    why = f" {job['message']}" if job.get("message") else ""
+    return MagsError(
+        f"The sandbox of {job['request_id']} is not up after {timeout_s:g} s.{why}",
+        code="wait_timed_out",
+        remediation="It goes on: look at its status, or end it with stop().",
+    )
