@@ -71,6 +71,7 @@ INSTALLED_APPS = [
     "ssh",
     "sandboxes",
     "jobs",
+    "execs",
     "gateways",
     "dashboard",
 ]
@@ -140,6 +141,8 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "forget old answers": {"task": "core.forget_old_answers", "schedule": 3600.0},
     "sweep hosts": {"task": "jobs.sweep_hosts", "schedule": 5.0, "options": {"expires": 10}},
+    "settle execs": {"task": "execs.settle", "schedule": 20.0, "options": {"expires": 20}},
+    "expire execs": {"task": "execs.expire", "schedule": 3600.0},
     "expire logs": {"task": "jobs.expire_logs", "schedule": 3600.0},
     "complete commit records": {"task": "workspaces.complete_records", "schedule": 30.0},
     "expire local workspaces": {"task": "workspaces.expire_local", "schedule": 60.0},

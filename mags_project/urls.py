@@ -13,6 +13,7 @@ api: list[URLPattern | URLResolver] = [
     path("", include("images.api.urls")),
     path("", include("aliases.api.urls")),
     path("", include("jobs.api.urls")),
+    path("", include("execs.api.urls")),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [

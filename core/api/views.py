@@ -40,11 +40,15 @@ class WaitingView(APIView):
         """The answer, or None while there is nothing to tell. It answers when `is_over`."""
         raise NotImplementedError
 
+    async def pause(self) -> None:
+        """What is awaited between two looks."""
+        await self.waiter.wait(self.deadline - time.monotonic())
+
     async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         async with listening() as self.waiter:
             answer = await sync_to_async(super().dispatch)(request, *args, **kwargs)
             while answer is None:
-                await self.waiter.wait(self.deadline - time.monotonic())
+                await self.pause()
                 answer = await sync_to_async(self._look_again)()
             return answer
 
