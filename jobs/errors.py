@@ -98,6 +98,19 @@ class SandboxStarting(Unavailable):
     default_remediation = "Ask again in a few seconds; the job's `message` says what it waits for."
 
 
+class SshNotOpen(Unavailable):
+    code = "ssh_not_open"
+    default_remediation = (
+        "Ask again in a few seconds. If that lasts, its operator should look at the gateway."
+    )
+
+
+class NoSshKey(NotFound):
+    code = "no_ssh_key"
+    default_message = "You have no SSH key to this job's sandbox."
+    default_remediation = "`POST /api/v1/mags-jobs/{job}/access` with port 22 gives you one."
+
+
 class CannotWake(Conflict):
     """Its words are shown to visitors of a URL too."""
 

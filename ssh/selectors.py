@@ -74,6 +74,11 @@ def is_answered(door: Door, sandbox_id: str) -> bool:
     return fresh.answered_by == sandbox_id and fresh.answered == locks_of(fresh).digest
 
 
+def is_opened(door: Door) -> bool:
+    """Whether a gateway has ever listened on its port."""
+    return Door.objects.filter(pk=door.pk, opened_at__isnull=False).exists()
+
+
 def ports_listed() -> dict[str, str]:
     """What gateways are to listen on: {port: label}"""
     pairs = doors_open().order_by("port").values_list("port", "pk")

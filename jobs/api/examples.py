@@ -71,10 +71,27 @@ SYNC = [
         }
     )
 ]
+_HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDY0aG9zdGtleXM2NGhvc3RrZXlzNjRob3N0a2V5czY0"
 ACCESS = [
     _request({"port": 8000}),
     _response({"success": True, "url": f"http://{_ID}.apps.localhost:8081", "port": 8000}),
+    OpenApiExample("SSH", value={"port": 22}, request_only=True),
+    OpenApiExample(
+        "SSH key",
+        value={
+            "success": True,
+            "ssh_host": "mags.example.org",
+            "ssh_port": 22417,
+            "ssh_user": "root",
+            "ssh_private_key": "-----BEGIN OPENSSH PRIVATE KEY-----\n...",
+            "ssh_host_key": _HOST_KEY,
+            "known_hosts": f"[mags.example.org]:22417 {_HOST_KEY}",
+        },
+        response_only=True,
+        status_codes=["200"],
+    ),
 ]
+SSH_KEY_REVOKED = [_response({"success": True, "in_force": True})]
 STOP = [_response({"request_id": _ID, "status": "running"})]
 LOGS = [
     _response(

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from rest_framework import serializers
 
-from core.api.ports import UrlPortField
+from core.api.ports import SSH_PORT, PortField, UrlPortField
 from images.selectors import image_exists, image_names
 from jobs import limits
 from jobs.errors import NotAvailableYet, NotPersistent, ScriptTooLarge
@@ -220,4 +220,4 @@ class JobPatchInput(serializers.Serializer[Any]):
 class AccessInput(serializers.Serializer[Any]):
     """Which port of a job's sandbox is wanted."""
 
-    port = UrlPortField(help_text=f"Where the server listens; default {URL_PORT}.")
+    port = PortField(help_text=f"Where the server listens; default {URL_PORT}. {SSH_PORT}: SSH.")

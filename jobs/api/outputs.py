@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from rest_framework import serializers
 
 from jobs.models import Job, JobEvent
+from jobs.services.ssh import Entrance
 from jobs.states import JobStatus, SandboxState
 from jobs.wire import job_object, stamp
+from ssh import keys
 
 
 class JobAcceptedOutput(serializers.Serializer[Any]):
@@ -26,6 +29,38 @@ class AccessOutput(serializers.Serializer[Any]):
     success = serializers.BooleanField()
     url = serializers.CharField()
     port = serializers.IntegerField(help_text="Where the URL leads in the sandbox.")
+
+
+class SshAccessOutput(serializers.Serializer[Entrance]):
+    """Where to log in, and with which key. Answered again, it is the same until you revoke it."""
+
+    success = serializers.BooleanField()
+    ssh_host = serializers.CharField()
+    ssh_port = serializers.IntegerField()
+    ssh_user = serializers.CharField()
+    ssh_private_key = serializers.CharField(help_text="In OpenSSH's form. Whoever has it gets in.")
+    ssh_host_key = serializers.CharField(help_text="What the sandbox proves itself with, now and later.")
+    known_hosts = serializers.CharField(help_text="The same as a line of a known_hosts file.")
+
+    def to_representation(self, instance: Entrance) -> dict[str, Any]:
+        host, port = settings.SSH_HOST, instance.door.port
+        host_key = keys.public_text(keys.host_key(instance.door))
+        return {
+            "success": True,
+            "ssh_host": host,
+            "ssh_port": port,
+            "ssh_user": "root",
+            "ssh_private_key": keys.private_text(keys.user_key(instance.grant)),
+            "ssh_host_key": host_key,
+            "known_hosts": f"[{host}]:{port} {host_key}",
+        }
+
+
+class SshKeyRevokedOutput(serializers.Serializer[Any]):
+    success = serializers.BooleanField()
+    in_force = serializers.BooleanField(
+        help_text="Whether the sandbox's host has said so; if not, it will have to before anything else."
+    )
 
 
 class ReceiptOutput(serializers.Serializer[Any]):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from ipaddress import ip_address
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta, Struct, field
 
 from core.errors import Invalid
+from jobs.hostapi.sandboxitems import SandboxAsleep, SandboxAwake, StartupReported
 from jobs.services import Outcome
 from sandboxes.hostapi.messages import Epoch, SandboxId, Size
 from sandboxes.states import SandboxEnd, SaveFailure
@@ -160,14 +161,23 @@ class VolumeMeasured(Struct, frozen=True):
     trouble: SaveTrouble | None = None
 
 
+class SshReady(Struct, frozen=True):
+    """The keys that `digest` names are the only ones in force; sessions of others are cut."""
+
+    sandbox_id: SandboxId
+    epoch: Epoch
+    digest: Sha256
+
+
 class ItemKind(Struct, frozen=True):
     """Which of the others an item is."""
 
-    type: Literal["started", "log", "finished", "sandbox", "volume"]
+    type: Literal["started", "log", "finished", "sandbox", "volume", "ssh", "startup"]
 
 
 LeaseItem = Started | Log | Finished
-SandboxItem = SandboxRunning | SandboxEnding | SandboxEnded | VolumeMeasured
+SandboxMove = SandboxRunning | SandboxAsleep | SandboxAwake | SandboxEnding | SandboxEnded
+SandboxItem = SandboxMove | VolumeMeasured | SshReady | StartupReported
 Item = LeaseItem | SandboxItem
 
 
@@ -190,8 +200,13 @@ _boot = msgspec.json.Decoder(Boot)
 _report = msgspec.json.Decoder(Report)
 _item = msgspec.json.Decoder(LeaseItem)
 _kind = msgspec.json.Decoder(ItemKind)
-_sandbox = msgspec.json.Decoder(SandboxRunning | SandboxEnding | SandboxEnded)
+_sandbox = msgspec.json.Decoder(SandboxMove)
 _volume = msgspec.json.Decoder(VolumeMeasured)
+_startup = msgspec.json.Decoder(StartupReported)
+_ssh = msgspec.json.Decoder(SshReady)
+_ABOUT_SANDBOXES: dict[str, msgspec.json.Decoder[Any]] = {
+    "sandbox": _sandbox, "volume": _volume, "startup": _startup, "ssh": _ssh,
+}  # fmt: skip
 
 
 def boot_of(body: bytes) -> Boot:
@@ -208,7 +223,7 @@ def item_of(raw: msgspec.Raw) -> Item:
         about_lease: LeaseItem = _item.decode(raw)
     except msgspec.ValidationError:
         # Asked for second, because nearly all items are about leases.
-        decoder = {"sandbox": _sandbox, "volume": _volume}.get(_kind.decode(raw).type)
+        decoder = _ABOUT_SANDBOXES.get(_kind.decode(raw).type)
         if decoder is None:
             raise
     else:

@@ -24,6 +24,7 @@ from jobs.hostapi.messages import (
     SandboxEnding,
     SandboxItem,
     SandboxRunning,
+    SshReady,
     Started,
     VolumeMeasured,
     item_of,
@@ -48,6 +49,8 @@ from sandboxes.models import Sandbox
 from sandboxes.selectors import sandboxes_of_host
 from sandboxes.services import sandbox_ending, sandbox_measured
 from sandboxes.states import SandboxPhase
+from ssh.selectors import place_of
+from ssh.services import door_answered
 from workspaces.services import base_damage, workspace_damage
 
 logger = logging.getLogger(__name__)
@@ -140,6 +143,8 @@ def _apply_to_sandbox(item: SandboxItem, named: _Named) -> None:
             sandbox_ending(sandbox)
         case VolumeMeasured():
             _measured(item, sandbox)
+        case SshReady():
+            door_answered(place_of(sandbox.workspace_id, sandbox.pk), sandbox.pk, item.digest)
         case SandboxEnded():
             with transaction.atomic():  # all of it, or a refusal and nothing
                 _sandbox_ended(item, sandbox)

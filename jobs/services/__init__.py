@@ -13,6 +13,7 @@ from jobs.services.leases import (
 from jobs.services.retention import logs_expire
 from jobs.services.schedule import schedule_waiting
 from jobs.services.spec import DEFAULT_IMAGE, JobSpec
+from jobs.services.ssh import job_open_ssh, job_revoke_ssh
 from jobs.services.submit import job_open_url, job_stop, job_submit, job_update
 from jobs.services.sync import job_sync
 from jobs.services.trouble import held_words, saving_settled, saving_troubled
@@ -27,7 +28,9 @@ __all__ = [
     "Outcome",
     "held_words",
     "host_booted",
+    "job_open_ssh",
     "job_open_url",
+    "job_revoke_ssh",
     "job_saved",
     "job_stop",
     "job_submit",

@@ -68,7 +68,7 @@ class TestAccess:
         job = held.idle(agent, owner)
         held.end(agent, held.box(job), "stopped")
         status, answer = access(client, job.pk)
-        assert (status, answer["code"]) == (409, "sandbox_stopped")
+        assert (status, answer["code"]) == (409, "cannot_wake")  # nothing was ever saved
 
     def test_what_is_not_up_in_time_is_said_so(
         self, client: Client, owner: User, monkeypatch: pytest.MonkeyPatch
@@ -83,7 +83,7 @@ class TestAccess:
         status, answer = access(client, job.pk)
         assert (status, answer["code"]) == (400, "not_persistent")
 
-    @pytest.mark.parametrize("port", [22, 0, 65_536, "x"])
+    @pytest.mark.parametrize("port", [0, 65_536, "x"])
     def test_a_port_that_is_none(self, client: Client, owner: User, port: Any) -> None:
         job = held.idle(Agent(), owner)
         status, answer = access(client, job.pk, port=port)
