@@ -58,6 +58,9 @@ class Ending:
         self.log.warning("sandbox_fenced")
 
     async def _end_runs(self) -> None:
+        if self.occupants.active and self.holding.record.started_at > 0:
+            with contextlib.suppress(DriverError):  # frozen, none of them could be ended alone
+                await self.driver.thaw(self.holding.record.sandbox_id)
         end = self.holding.record.end
         if end is None or end.reason == "stopped":
             self.occupants.stop()

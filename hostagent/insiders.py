@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
-from hostagent.drivers.base import Driver, Phase, RunSpec
+from hostagent.drivers.base import Driver, Exit, Phase, RunSpec
 from hostagent.errors import DriverError
 from hostagent.journal import Record
 from hostagent.keeper import Keeper
@@ -47,6 +48,26 @@ class Insider(Place):
             self._record.sandbox_id, self._record.run_id, assignment.script.encode(), assignment.environment
         )
         return await self._driver.runs.create(spec)
+
+    async def start(self) -> None:
+        if self._keeper is None:
+            raise DriverError(NO_SANDBOX)
+        async with self._keeper.awake():
+            await super().start()
+
+    async def ask_to_end(self, waiting: asyncio.Task[Exit], grace_s: float) -> None:
+        await self._wake()
+        await super().ask_to_end(waiting, grace_s)
+
+    async def kill(self) -> None:
+        await self._wake()
+        await super().kill()
+
+    async def _wake(self) -> None:
+        """In a frozen sandbox no run can be ended alone."""
+        if self._keeper is not None:
+            with contextlib.suppress(DriverError):  # it is ending, and all in it
+                await self._keeper.wake("run")
 
     async def _prepare(self, keeper: Keeper, assignment: Assignment) -> None:
         """The addresses of uploads are good for minutes only: they are fetched while the sandbox is made."""

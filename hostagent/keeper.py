@@ -32,6 +32,7 @@ from hostagent.saver import Saver
 from hostagent.savetrouble import Trouble, kind_of
 from hostagent.saving import Depot, HeldVolume, workspace_of
 from hostagent.sleeper import Bed, Sleeper
+from hostagent.sshkeys import SshKeys
 from hostagent.startup import Startup
 from hostagent.traffic import Traffic
 from hostagent.uploads import Uploads
@@ -77,6 +78,7 @@ class Keeper:
         self._saver = Saver(self._volume, record, self._box, trouble, self._log)
         self._holding = Holding(site.holdings, record, self._log)
         self._startup = Startup(site.state_dir, self._holding, self._box.tell, self._log)
+        self._keys = SshKeys(site.state_dir, record.wish, self._box.tell, self._log)
         self.occupants = Occupants()
         self._sleeper = Sleeper(
             Bed(self._holding, site.driver, self.occupants, self._saver, site.traffic, self._box), self._log
@@ -102,8 +104,9 @@ class Keeper:
         volume = msgspec.structs.replace(old.volume, is_saved=wish.volume.is_saved)
         new = msgspec.structs.replace(
             old, wish=wish.wish, sync=wish.sync, disk_gb=wish.disk_gb, volume=volume,
-            sleep=wish.sleep, wake=wish.wake, ssh=wish.ssh,
+            sleep=wish.sleep, wake=wish.wake,
         )  # fmt: skip
+        self._keys.give(wish.ssh)
         if new != old:
             self.record.wish = new
             self._holding.write()
@@ -186,6 +189,7 @@ class Keeper:
     async def _begin(self) -> None:
         await self._beginning.begin(self._end_wished, is_restored=self._is_restored)
         if self.record.phase is HeldPhase.RUNNING:
+            await self._keys.begin()
             self._announce()
 
     def _announce(self) -> None:
@@ -207,6 +211,7 @@ class Keeper:
         saving = asyncio.create_task(self._saver.run())
         emptying = asyncio.create_task(self._until_empty())
         starting = asyncio.create_task(self._startup.run())
+        locking = asyncio.create_task(self._keys.follow())
         sleeping = asyncio.create_task(self._sleeper.run())
         try:
             await first(waiting, saving, emptying, sleeping, self._end_wished)
@@ -221,7 +226,7 @@ class Keeper:
             else:
                 self._holding.end("done", "")
         finally:
-            tasks = (waiting, saving, emptying, starting, sleeping)
+            tasks = (waiting, saving, emptying, starting, sleeping, locking)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Protocol
 
 
@@ -21,14 +22,18 @@ class Occupants:
         self._runs: dict[int, Running] = {}  # by lease, until nothing is left of it
         self._active: set[int] = set()  # leases whose scripts are not over
         self._left = asyncio.Event()  # one of them is over, or gone
+        self.changed_at = 0.0  # monotonic; when a script came or was over
 
     def enter(self, lease_id: int, run: Running) -> None:
         self._runs[lease_id] = run
         self._active.add(lease_id)
+        self.changed_at = time.monotonic()
 
     def leave(self, lease_id: int) -> None:
         """Its script is over."""
-        self._active.discard(lease_id)
+        if lease_id in self._active:
+            self._active.remove(lease_id)
+            self.changed_at = time.monotonic()
         self._left.set()
 
     def forget(self, lease_id: int) -> None:
@@ -45,8 +50,9 @@ class Occupants:
             run.drop()
 
     @property
-    def are_active(self) -> bool:
-        return bool(self._active)
+    def active(self) -> int:
+        """How many scripts are not over."""
+        return len(self._active)
 
     async def next_left(self) -> None:
         """Until one more script is over, or gone. Who waits looks again then."""

@@ -139,7 +139,8 @@ class Sandboxes:
     def _accepted(self, wish: heldwire.SandboxWish) -> Keeper | None:
         if wish.sandbox_id in self._ended or wish.sandbox_id in self._refused:
             return None
-        record = HeldRecord(wish, self._boot_id, machine.now_ms())
+        without_keys = msgspec.structs.replace(wish, ssh=None)  # they are in files of their own
+        record = HeldRecord(without_keys, self._boot_id, machine.now_ms())
         self._site.holdings.write(record)
         keeper = self._keepers[wish.sandbox_id] = Keeper(self._site, record)
         logger.info("sandbox_accepted", sandbox=wish.sandbox_id)
@@ -177,13 +178,13 @@ class Sandboxes:
         if len(self._ended) > ENDED_LIMIT:
             self._ended.popitem(last=False)
 
-    async def wake(self, sandbox_id: str) -> dict[str, Any]:
+    async def wake(self, sandbox_id: str, cause: heldwire.WakeCause) -> dict[str, Any]:
         """For the data port: somebody connects to a sandbox that is frozen."""
         keeper = self._keepers.get(sandbox_id)
         if keeper is None:
             return {"error": "it is not on this host"}
         try:
-            await keeper.thaw()
+            await keeper.wake(cause)
         except DriverError as error:
             return {"error": error.message}
         return {"awake": True}
@@ -221,7 +222,7 @@ class Sandboxes:
         return [
             {
                 "sandbox": r.sandbox_id, "workspace": str(workspace_of(r.wish)), "phase": r.phase,
-                "kept": r.wish.is_kept, "started_at": r.started_at or None,
+                "kept": r.wish.is_kept, "started_at": r.started_at or None, "asleep": r.sleep is not None,
             }
             for r in (keeper.record for keeper in self._keepers.values())
         ]  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Any
 
 from hostagent.backoff import Backoff, jitter
@@ -35,6 +34,7 @@ class Saver:
         # Not journaled: an answer may be lost with its agent, and a wish may be answered twice.
         self._synced = 0
         self._told: tuple[int, bool] | None = None
+        self._asked: list[asyncio.Future[bool]] = []
 
     async def run(self) -> None:
         """Until cancelled. StaleSandbox when it must not go on."""
@@ -44,14 +44,41 @@ class Saver:
             if self._wished_sync:
                 await self._sync()
                 continue
+            if self._asked:
+                await self._answer_asked()
+                continue
             await self._measure()
             try:
                 async with asyncio.timeout(jitter(self._period_s or MEASURE_S)):
                     await self.changed.wait()
             except TimeoutError:
                 if self._period_s:
-                    with contextlib.suppress(PathTooLong):  # logged; somebody may rename the file
-                        await self._save("checkpoint", 0)
+                    await self._checkpoint()
+
+    def checkpoint(self) -> asyncio.Future[bool]:
+        """Have saved what is written by now, if it is to be saved at all; tried until it works. False where
+        that is impossible."""
+        asked: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        if self.saves_all:
+            self._asked.append(asked)
+            self.changed.set()
+        else:
+            asked.set_result(True)
+        return asked
+
+    async def _answer_asked(self) -> None:
+        asked, self._asked = self._asked, []  # who asks from now on may have written more
+        is_saved = await self._checkpoint()
+        for one in asked:
+            if not one.cancelled():
+                one.set_result(is_saved)
+
+    async def _checkpoint(self) -> bool:
+        try:
+            await self._save("checkpoint", 0)
+        except PathTooLong:  # logged; somebody may rename the file
+            return False
+        return True
 
     async def save_last(self, reason: VersionReason) -> None:
         """What was not saved yet, and what was asked for and not answered."""
@@ -68,6 +95,11 @@ class Saver:
         return self._record.wish.volume.is_saved or self._synced > 0
 
     @property
+    def saves_all(self) -> bool:
+        """Whether all that is written is to be durable, at the end if not before."""
+        return self._record.wish.volume.is_saved and not self._volume.is_scratch
+
+    @property
     def _wished_sync(self) -> int:
         sync = self._record.wish.sync
         return sync if sync > self._synced and not self._volume.is_scratch else 0
@@ -75,8 +107,7 @@ class Saver:
     @property
     def _period_s(self) -> float:
         """Between checkpoints; 0: there are none."""
-        wish = self._record.wish
-        return wish.checkpoint_s if wish.volume.is_saved and not self._volume.is_scratch else 0
+        return self._record.wish.checkpoint_s if self.saves_all else 0
 
     async def _resize(self) -> None:
         """A volume that holds more than it may is asked again, now and then."""

@@ -165,5 +165,11 @@ class Driver(Life, Protocol):
     async def thaw(self, sandbox_id: str, /) -> None:
         """Let them go on."""
 
+    async def is_frozen(self, sandbox_id: str, /) -> bool:
+        """No where it is gone."""
+
+    async def cpu_ms(self, sandbox_id: str, /) -> int:
+        """CPU time that all its processes have used so far, also those that have ended."""
+
     async def find(self) -> list[Found]:
         """Every sandbox of which anything exists on this host."""

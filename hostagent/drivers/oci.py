@@ -14,7 +14,7 @@ import shutil
 import signal as signals
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hostagent.config import Config
 from hostagent.drivers import builds, ends, shim
@@ -33,6 +33,8 @@ ISOLATION = {"runsc": "gvisor", "kata-runtime": "microvm", "krun": "microvm"}
 # No fsync reaches the disk: the upper layer of an ephemeral sandbox need not survive the machine, and package
 # managers spend most of their time in fsync.
 EPHEMERAL = ("volatile",)
+
+_T = TypeVar("_T")
 
 
 class OciDriver:
@@ -208,20 +210,26 @@ class OciDriver:
         await self.host.slow(ends.send, self.host, self._watched(sandbox_id), signum)
 
     async def freeze(self, sandbox_id: str) -> None:
-        await self._change(cgroup.freeze, sandbox_id)
+        await self._group_call(cgroup.freeze, sandbox_id)
 
     async def thaw(self, sandbox_id: str) -> None:
-        await self._change(cgroup.thaw, sandbox_id)
+        await self._group_call(cgroup.thaw, sandbox_id)
+
+    async def is_frozen(self, sandbox_id: str) -> bool:
+        return await self._group_call(cgroup.is_frozen, sandbox_id)
+
+    async def cpu_ms(self, sandbox_id: str) -> int:
+        return await self._group_call(cgroup.cpu_ms, sandbox_id)
 
     async def kill(self, sandbox_id: str) -> None:
-        await self._change(cgroup.kill, sandbox_id)
+        await self._group_call(cgroup.kill, sandbox_id)
 
-    async def _change(self, change: Callable[[cgroup.Cgroups, str], None], sandbox_id: str) -> None:
+    async def _group_call(self, call: Callable[[cgroup.Cgroups, str], _T], sandbox_id: str) -> _T:
         check_id(sandbox_id)
         try:
-            await self.host.slow(change, self.host.groups, self.host.group(sandbox_id))
+            return await self.host.slow(call, self.host.groups, self.host.group(sandbox_id))
         except OSError as error:
-            raise DriverError(f"cannot {change.__name__} sandbox {sandbox_id}: {error}") from error
+            raise DriverError(f"cannot {call.__name__} sandbox {sandbox_id}: {error}") from error
 
     async def destroy(self, sandbox_id: str) -> None:
         check_id(sandbox_id)

@@ -248,6 +248,14 @@ def limit_cpu(groups: Cgroups, name: str, percent: int) -> None:
         (groups.path("cpu", name) / "cpu.cfs_quota_us").write_text(str(quota_us))
 
 
+def cpu_ms(groups: Cgroups, name: str) -> int:
+    """What the group has used so far, with all below it."""
+    if groups.is_v2:
+        lines = (groups.path("cpu", name) / "cpu.stat").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("usage_usec ")) // 1000
+    return int((groups.path("cpuacct", name) / "cpuacct.usage").read_text()) // 1_000_000
+
+
 def oom_kills(groups: Cgroups, name: str) -> int:
     """How many processes of the group the kernel killed for memory."""
     file = "memory.events" if groups.is_v2 else "memory.oom_control"

@@ -37,6 +37,11 @@ class FakeSandbox:
     ended: dict[str, Any] | None = None
     sizes: list[dict[str, Any]] = field(default_factory=list)
     synced: int = 0
+    naps: list[dict[str, Any]] = field(default_factory=list)  # asleep, awake, asleep ...
+
+    @property
+    def is_asleep(self) -> bool:
+        return bool(self.naps) and self.naps[-1]["state"] == "asleep"
 
     @property
     def id(self) -> str:
@@ -97,9 +102,19 @@ class FakeSandboxes:
         if item["state"] == "ending":
             sandbox.ending = item
             return {"status": 200}
+        if item["state"] in ("asleep", "awake"):
+            return self._nap(sandbox, item)
         if not are_runs_finished and item["reason"] != "lost":  # of those it is not known how they ended
             self._violations.append(f"sandbox {sandbox.id} ended before its runs")
         sandbox.ended, sandbox.state = item, "ended"
+        return {"status": 200}
+
+    def _nap(self, sandbox: FakeSandbox, item: dict[str, Any]) -> dict[str, Any]:
+        """An agent that was killed may repeat the last one, and no other."""
+        if sandbox.state != "running":
+            self._violations.append(f"sandbox {sandbox.id} is {item['state']} before it is up")
+        if not sandbox.naps or sandbox.naps[-1] != item:
+            sandbox.naps.append(item)
         return {"status": 200}
 
     def _size(self, sandbox: FakeSandbox, item: dict[str, Any]) -> dict[str, Any]:
