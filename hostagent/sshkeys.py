@@ -46,15 +46,15 @@ class SshKeys:
         """Put into force what is wished, for as long as the sandbox lives."""
         backoff = Backoff()
         while True:
+            await self._changed.wait()
             self._changed.clear()
             try:
                 await self.put()
+                backoff.reset()
             except (OSError, AgentError) as error:  # until then the old ones may be in
                 self._log.warning("ssh_keys_not_in_force", error=str(error))
                 await asyncio.sleep(backoff.next_s())
-                continue
-            backoff.reset()
-            await self._changed.wait()
+                self._changed.set()
 
     async def begin(self) -> None:
         """Before the sandbox is said to be up. What fails is tried again, and told of, by `follow`."""
