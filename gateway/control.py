@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from types import TracebackType
 from typing import Annotated, Literal, Self, TypeVar
 
@@ -83,9 +84,13 @@ class ControlPlane:
         path = f"/routes/{label}/wake"
         return await self._call("POST", path, Route, wait_s + SLACK_S, kind=kind, wait=str(wait_s))
 
-    async def ssh_ports(self, after: int, wait_s: int) -> SshPorts:
-        """The list, when it is another one than that of revision `after`, or after `wait_s`."""
-        return await self._call("GET", "/ssh", SshPorts, wait_s + SLACK_S, after=str(after), wait=str(wait_s))
+    async def ssh_ports(self, after: int, blocked: Collection[int], wait_s: float) -> SshPorts:
+        """The list, when it is another one than that of revision `after`, or after `wait_s`. All of that one
+        are listened on, but for `blocked`."""
+        query = {"after": str(after), "wait": str(wait_s)}
+        if blocked:
+            query["blocked"] = ",".join(map(str, blocked))
+        return await self._call("GET", "/ssh", SshPorts, wait_s + SLACK_S, **query)
 
     async def _call(self, method: str, path: str, kind_: type[_T], total_s: float, **query: str) -> _T:
         timeout = aiohttp.ClientTimeout(total=total_s, sock_connect=CONNECT_S)

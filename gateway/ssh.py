@@ -47,27 +47,25 @@ class SshFront:
 
     async def follow_for_ever(self) -> None:
         """Keep exactly the listed ports open. While the control plane is away, those that are open."""
-        revision = 0
+        revision, blocked = 0, set[int]()
         while True:
             try:
-                listed = await self._control.ssh_ports(revision, POLL_S)
+                # A port that is in use may be free soon: it is tried again with each answer.
+                listed = await self._control.ssh_ports(revision, blocked, RETRY_S if blocked else POLL_S)
             except GatewayError as error:
                 logger.warning("list_unknown", message=error.message)
                 await asyncio.sleep(RETRY_S)
                 continue
-            if self.update({int(port): label for port, label in listed.ports.items()}):
-                revision = listed.revision
-            else:
-                await asyncio.sleep(RETRY_S)  # a port was in use: asked for, and tried, again
+            blocked = self.update({int(port): label for port, label in listed.ports.items()})
+            revision = listed.revision
 
-    def update(self, ports: dict[int, str]) -> bool:
-        """Open and close what differs. False: something could not be opened."""
+    def update(self, ports: dict[int, str]) -> set[int]:
+        """Open and close what differs. Answers what could not be opened."""
         for port, door in list(self._doors.items()):
             if ports.get(port) != door.label:
                 self._close(self._doors.pop(port))
         missing = ports.keys() - self._doors.keys()
-        opened = [self._open(port, ports[port]) for port in sorted(missing)]
-        return all(opened)
+        return {port for port in sorted(missing) if not self._open(port, ports[port])}
 
     def _open(self, port: int, label: str) -> bool:
         try:

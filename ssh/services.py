@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from core.wakeup import wake
-from ssh.errors import NoPortLeft
+from ssh.errors import NoPortLeft, NoSshSecret
 from ssh.models import Door, Grant
 from ssh.selectors import Place, door_find
 
@@ -28,7 +28,9 @@ def door_group(door: Door) -> str:
 
 
 def door_open(owner: User, place: Place) -> Door:
-    """The door to a place; a new one if it has none. Raises NoPortLeft."""
+    """The door to a place; a new one if it has none. Raises NoPortLeft, NoSshSecret."""
+    if not settings.SSH_SECRET:
+        raise NoSshSecret
     for _ in range(PORT_TRIES):
         if (door := door_find(place)) is not None:
             return door

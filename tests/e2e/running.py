@@ -23,6 +23,7 @@ from deploy.stack import Stack
 TESTS = ROOT / "var" / "test"
 START_LIMIT_S = 30
 DATA_PORTS_MORE = 3  # for further hosts
+SSH_PORTS = 20  # more than a stack's tests open
 
 
 class RunningStack:
@@ -127,6 +128,7 @@ def running_stack(further: Mapping[str, int] | None = None, **settings: str) -> 
 def new_layout(own: Mapping[str, str]) -> Layout:
     """Names, ports, addresses and ids that no other stack on this machine has."""
     number = secrets.randbelow(200)
+    ssh = free_ports(SSH_PORTS)
     settings = {
         "MAGS_AGENT_IMAGE_CACHE_DIR": str(ROOT / "var/cache/images"),
         "MAGS_AGENT_NETWORK4": f"10.{30 + number}.0.0/20",
@@ -134,6 +136,7 @@ def new_layout(own: Mapping[str, str]) -> Layout:
         "MAGS_AGENT_ID_BASE": str((64 + number * 64) * 65_536),
         "MAGS_AGENT_STATE_IMAGE_GB": "20",
         "MAGS_AGENT_IMAGE_PUBLISH_S": "0",  # hundreds of MB for each stack
+        "MAGS_SSH_PORTS": f"{ssh}-{ssh + SSH_PORTS - 1}",
         **own,
     }
     s3 = free_ports(8)

@@ -24,8 +24,8 @@ class Gateway:
         response = self._client.post(f"{API}/routes/{label}/wake?kind=http&wait={wait}")
         return response.status_code, response.json()
 
-    def ssh(self, after: int, wait: float = 0) -> tuple[int, dict[str, Any]]:
-        response = self._client.get(f"{API}/ssh?after={after}&wait={wait}")
+    def ssh(self, after: int, wait: float = 0, blocked: str = "") -> tuple[int, dict[str, Any]]:
+        response = self._client.get(f"{API}/ssh?after={after}&wait={wait}&blocked={blocked}")
         return response.status_code, response.json()
 
 
