@@ -11,8 +11,8 @@ from daphne.ws_protocol import WebSocketFactory
 
 from core.bodylimit import largest_bytes
 
-# Clients only send their token and an offset over WebSockets.
-WEBSOCKET_MESSAGE_LIMIT_BYTES = 64 * 1024
+# The largest is a command of 100 KiB, of which JSON makes six times as much at the most.
+WEBSOCKET_MESSAGE_LIMIT_BYTES = 640 * 1024
 
 
 class BoundedRequest(WebRequest):

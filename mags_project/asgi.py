@@ -13,13 +13,14 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from core.asgi import Http, OnThreads
 from core.bodylimit import BodyLimit
 from core.daphne import bound
+from execs.routing import websocket_urlpatterns as of_execs
 from files.asgi import Uploads, accept_uploads
-from jobs.routing import websocket_urlpatterns
+from jobs.routing import websocket_urlpatterns as of_jobs
 
 bound()
 accept_uploads()
 http = OnThreads(Http())
-websockets = AuthMiddlewareStack(URLRouter(websocket_urlpatterns))  # type: ignore[no-untyped-call]
+websockets = AuthMiddlewareStack(URLRouter([*of_jobs, *of_execs]))  # type: ignore[no-untyped-call]
 application = ProtocolTypeRouter(  # type: ignore[no-untyped-call]
     {"http": Uploads(http, others=BodyLimit(http)), "websocket": OnThreads(websockets)}
 )

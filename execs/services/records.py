@@ -35,10 +35,12 @@ class Command:
     has_stdin: bool = False
     timeout_s: int | None = None
 
-    def opening(self, known: uuid.UUID) -> Open:
+    def opening(self, known: uuid.UUID, stdout: int = 0, stderr: int = 0) -> Open:
         """What its host is told."""
         return Open(
             exec_id=known.hex,
+            stdout=stdout,
+            stderr=stderr,
             command=(self.text or SHELL).encode(),
             environment=self.environment,
             terminal=self.terminal,
@@ -82,11 +84,13 @@ def exec_ended(known: uuid.UUID, end: Ended, started_at: datetime | None = None)
     exit_code = TIMED_OUT_EXIT_CODE if reason is ExecEnd.TIMED_OUT else end.exit_code
     if end.outcome is Outcome.LOST:
         exit_code = None
-    fields: dict[str, Any] = {} if started_at is None else {"started_at": started_at}
+    ended_at = datetime.fromtimestamp(end.at_ms / 1000, UTC)
+    # We hear of the start when the command may be over already, and the host has a clock of its own.
+    fields: dict[str, Any] = {} if started_at is None else {"started_at": min(started_at, ended_at)}
     return _end(
         known,
         reason,
-        datetime.fromtimestamp(end.at_ms / 1000, UTC),
+        ended_at,
         exit_code=exit_code,
         stdout_bytes=end.stdout,
         stderr_bytes=end.stderr,
