@@ -50,6 +50,10 @@ class ExecBundle(RunBundle):
         return (self.path / PIPE).exists()
 
     @property
+    def has_input(self) -> bool:
+        return self.has_stdin or self.has_terminal
+
+    @property
     def has_pipes(self) -> bool:
         return not self.has_terminal
 

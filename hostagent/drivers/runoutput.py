@@ -42,6 +42,9 @@ class RunOutputs:
             time.sleep(LOOK_AGAIN_S)
         self._ends[key] = ends
 
+    def holds(self, key: str) -> bool:
+        return key in self._ends
+
     def let_go(self, key: str) -> None:
         for fd in self._ends.pop(key, []):
             os.close(fd)

@@ -171,18 +171,22 @@ class OciRuns:
     async def wait(self, key: str) -> Exit:
         run, group = self._run(key), self._group(self._run(key))
         try:
-            if run.has_pipes:
+            if run.has_pipes and not self._outputs.holds(key):
                 await self._host.slow(self._outputs.hold, key, group.shim)
             code = await ends.wait(self._host, self._watched(run))
-            if await self._host.slow(cgroup.pids, self._host.groups, group.name):
+            exit_, left = await self._host.slow(self._end, run, code)
+            if left:
                 await self._outputs.drain(key, run.sandbox.sandbox_id)
         finally:
             self._outputs.let_go(key)
-        return await self._host.slow(self._end, run, code)
+        return exit_
 
-    def _end(self, run: RunBundle, code: int) -> Exit:
-        is_oom = self._group(run).oom_kills() > run.oom_kills_before()
-        return ends.end(self._watched(run), code, is_oom=is_oom, is_disk_full=run.sandbox.is_disk_full())
+    def _end(self, run: RunBundle, code: int) -> tuple[Exit, set[int]]:
+        """How it ended, and which of its processes have not."""
+        group = self._group(run)
+        is_oom = group.oom_kills() > run.oom_kills_before()
+        end = ends.end(self._watched(run), code, is_oom=is_oom, is_disk_full=run.sandbox.is_disk_full())
+        return end, cgroup.pids(self._host.groups, group.name)
 
     async def signal(self, key: str, signum: signals.Signals) -> None:
         await self._host.slow(ends.send, self._host, self._watched(self._run(key)), signum)

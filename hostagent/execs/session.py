@@ -55,7 +55,8 @@ async def _connect(
         raise ExecError("bad_frame", "the first frame opens an exec")
     exec_, is_new = await execs.open(sandbox_id, opening)
     writer.write(frames.encode(Opened(is_new, exec_.end is not None)))
-    intake_ = None if exec_.end else await exec_.driver.slow(intake, exec_)
+    has_input = exec_.end is None and exec_.bundle.has_input
+    intake_ = await exec_.driver.slow(intake, exec_) if has_input else None
     with contextlib.closing(intake_) if intake_ else contextlib.nullcontext():
         await Session(exec_, reader, writer, intake_).run(opening)
 
