@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.urls import reverse
 
 from core.labels import label_url
-from jobs.models import Job, JobEvent
+from jobs.models import Job
 from jobs.states import JOB_FINAL, JobStatus, Reason
 
 TITLE_LIMIT_CHARS = 200
@@ -34,6 +34,7 @@ REASON_SENTENCES: dict[str, str] = {
     Reason.NO_HOST: "No host is online. The job starts as soon as one is.",
     Reason.NO_CAPACITY: "Every host is full. The job starts as soon as there is room.",
     Reason.SAVING: "Its workspace is being saved by the sandbox before.",
+    Reason.STARTING: "Its sandbox is coming up.",
     Reason.STOPPED: "Somebody stopped it.",
     Reason.OOM: "The script used more memory than its limit.",
     Reason.TIMED_OUT: "The script ran longer than its timeout.",
@@ -106,15 +107,6 @@ class Draft(NamedTuple):
     note: str
 
 
-class Moment(NamedTuple):
-    """A line of the timeline; `after` counts from the submit."""
-
-    label: str
-    at: datetime
-    after: str
-    detail: str
-
-
 def job_card(job: Job, head: str, host: str) -> JobCard:
     """`head` is the beginning of the job's script."""
     word, tone = job_label(job)
@@ -184,6 +176,11 @@ def stages(job: Job) -> list[Stage]:
     known: dict[str, Any] = dict(job.timings)
     if job.script_duration_ms is not None:
         known["script"] = job.script_duration_ms
+    return stages_of(known)
+
+
+def stages_of(known: dict[str, Any]) -> list[Stage]:
+    """Those that we have words for."""
     return [
         Stage(name, label, known[name], duration_text(known[name]))
         for name, label in STAGES.items()
@@ -221,54 +218,6 @@ def _output(job: Job) -> str:
         return f"{size_text(job.log_bytes)}, removed after its retention"
     dropped = f", {size_text(job.dropped_bytes)} dropped over the limits" if job.dropped_bytes else ""
     return size_text(job.log_bytes) + dropped
-
-
-def timeline(job: Job, events: list[JobEvent]) -> list[Moment]:
-    return [
-        Moment(_event_label(event), event.at, f"+{_since(event.at, job.created_at)}", _event_detail(event))
-        for event in events
-    ]
-
-
-def _since(at: datetime, start: datetime) -> str:
-    return duration_text(round((at - start) / timedelta(milliseconds=1)))
-
-
-def _event_label(event: JobEvent) -> str:
-    detail = event.detail
-    if event.kind == "assigned":
-        return f"Assigned to {detail.get('host', 'a host')}"
-    if event.kind == "finished":
-        return _finished_label(detail.get("reason") or "", detail.get("exit_code"))
-    if event.kind == "renamed":
-        return f"Renamed to {detail.get('name', '')}"
-    if event.kind == "url_opened":
-        return f"URL leads to port {detail.get('url_port', '')}"
-    labels = {
-        "started": "Script started", "retrying": "Trying again", "save_failing": "Files cannot be saved",
-        "save_works": "Files can be saved again",
-    }  # fmt: skip
-    return labels.get(event.kind, event.kind.replace("_", " ").capitalize())
-
-
-def _finished_label(reason: str, exit_code: int | None) -> str:
-    if reason == Reason.STOPPED:
-        return "Stopped"
-    if reason:
-        return REASON_LABELS.get(reason, "Error")
-    return "Completed" if exit_code == 0 else f"Exited with code {exit_code}"
-
-
-def _event_detail(event: JobEvent) -> str:
-    message = event.detail.get("message", "")
-    if message:
-        return str(message)
-    attempt = event.detail.get("attempt", 1)
-    if event.kind == "assigned" and attempt != 1:
-        return f"Attempt {attempt}"
-    if event.kind == "retrying":
-        return REASON_SENTENCES.get(event.detail.get("reason") or "", "")
-    return ""
 
 
 def duration_text(ms: int) -> str:

@@ -10,8 +10,8 @@ from django.db.models.functions import Substr
 
 from accounts.models import User
 from jobs import logs
-from jobs.models import Job, Lease
-from jobs.selectors import job_list
+from jobs.models import Job, JobEvent, Lease
+from jobs.selectors import job_events, job_list
 from workspaces.models import Workspace
 from workspaces.selectors import workspace_list
 
@@ -32,6 +32,11 @@ def has_jobs(actor: User) -> bool:
 def current_lease(job: Job) -> Lease | None:
     """The lease of the present attempt, as `jobs.selectors` loaded it."""
     return getattr(job, "current", None)  # Django leaves it out where there is none
+
+
+def newest_events(job: Job, limit: int) -> list[JobEvent]:
+    """Of its history, the newest first."""
+    return list(job_events(job).order_by("-pk")[:limit])
 
 
 def workspaces_named(actor: User, text: str) -> QuerySet[Workspace]:

@@ -22,8 +22,10 @@ from accounts.selectors import token_list
 from core.idempotency import digest_of, idempotent
 from dashboard import presentation, selectors
 from dashboard.pages import PAGE_SIZE, address, page, searched
+from dashboard.sandbox_cards import has_shell
+from dashboard.timeline import SHOWN_LIMIT, timeline
 from jobs.models import Job
-from jobs.selectors import job_events, job_get
+from jobs.selectors import job_get
 from jobs.services import JobSpec, job_submit
 from jobs.states import JobStatus
 
@@ -82,12 +84,13 @@ def job(request: HttpRequest, reference: str) -> HttpResponse:
         "card": card,
         "stages": presentation.stages(found),
         "facts": presentation.facts(found, card.host, isolation),
-        "timeline": presentation.timeline(found, list(job_events(found))),
+        **_history(found),
         "script": head[:SCRIPT_SHOWN_CHARS],
         "is_script_cut": len(head) > SCRIPT_SHOWN_CHARS,
         "again_key": secrets.token_hex(16),
         "stop_href": f"{API}/mags-jobs/{found.pk}/stop",
         "socket_path": f"/ws/jobs/{found.pk}/logs",
+        "shell_path": f"/ws/jobs/{found.pk}/exec" if has_shell(found) else "",
     }
     return page(request, "dashboard/job.html", "jobs", context)
 
@@ -145,6 +148,15 @@ def tokens(request: HttpRequest) -> HttpResponse:
 def _card(job: Job, head: str) -> presentation.JobCard:
     lease = selectors.current_lease(job)
     return presentation.job_card(job, head, lease.host.name if lease else "")
+
+
+def _history(job: Job) -> dict[str, Any]:
+    events = selectors.newest_events(job, SHOWN_LIMIT + 1)
+    return {
+        "timeline": timeline(job, events[:SHOWN_LIMIT]),
+        "has_more_events": len(events) > SHOWN_LIMIT,
+        "events_href": f"{API}/mags-jobs/{job.pk}/events",
+    }
 
 
 def _spec(job: Job) -> JobSpec:

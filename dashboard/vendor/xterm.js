@@ -2,3 +2,4 @@
 
 export { FitAddon } from "@xterm/addon-fit";
 export { Terminal } from "@xterm/xterm";
+export { strictDocument } from "./document.js";

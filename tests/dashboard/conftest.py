@@ -35,12 +35,12 @@ def agent(web: WebServer) -> Iterator[LiveAgent]:
 
 
 @pytest.fixture
-def open_page(chromium: Browser, web: WebServer) -> Iterator[Callable[[User | None, str], Page]]:
+def open_page(chromium: Browser, web: WebServer) -> Iterator[Callable[..., Page]]:
     """Opens a path in a browser that is signed in as a user. Errors in the page fail the test."""
     contexts = []
     problems: list[str] = []
 
-    def opened(owner: User | None, path: str) -> Page:
+    def opened(owner: User | None, path: str, prepare: Callable[[Page], None] = lambda page: None) -> Page:
         context = chromium.new_context(viewport={"width": 1440, "height": 900})
         contexts.append(context)
         if owner is not None:
@@ -52,6 +52,7 @@ def open_page(chromium: Browser, web: WebServer) -> Iterator[Callable[[User | No
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("response", lambda r: problems.append(f"{r.status} {r.url}") if r.status >= 500 else None)
         page.on("console", lambda m: problems.append(m.text) if "Content Security Policy" in m.text else None)
+        prepare(page)  # before anything is loaded in it
         visit(page, web.url + path)
         return page
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dashboard import presentation
-from jobs.models import Job, JobEvent
+from jobs.models import Job
 from jobs.states import JobStatus, Reason
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -79,8 +79,6 @@ def test_the_url_of_a_job_leads_to_it_and_no_job_has_one_unasked() -> None:
     assert fact.address == f"http://{job.pk}.apps.localhost:8081"
     assert fact.text == f"{fact.address} (port 8000)"
     assert "URL" not in [fact.label for fact in presentation.facts(Job(), "", "")]
-    [moment] = presentation.timeline(job, [JobEvent(kind="url_opened", detail={"url_port": 8000})])
-    assert moment.label == "URL leads to port 8000"
 
 
 def test_stages_skip_what_is_unknown_or_nonsense() -> None:

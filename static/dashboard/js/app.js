@@ -16,7 +16,7 @@ export function toast(text) {
 toast.timer = 0;
 
 /** @param {string} text */
-async function copy(text) {
+export async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
@@ -39,7 +39,7 @@ function copyBySelection(text) {
 document.addEventListener("click", (event) => {
   const target = /** @type {Element} */ (event.target);
   const copied = /** @type {HTMLElement | null} */ (target.closest("[data-copy]"));
-  if (copied) copy(copied.dataset.copy ?? "");
+  if (copied) copyText(copied.dataset.copy ?? "");
   const opener = /** @type {HTMLElement | null} */ (target.closest("[data-opens]"));
   if (opener) openDialog(opener.dataset.opens ?? "");
   for (const menu of document.querySelectorAll("details[data-menu][open]")) {

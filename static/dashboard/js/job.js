@@ -4,6 +4,8 @@ import { toast } from "./app.js";
 import { ApiError, call } from "./api.js";
 import { refresh } from "./live.js";
 import { setUpLog } from "./logpanel.js";
+import { Reconnecting } from "./socket.js";
+import { setUpTabs } from "./tabs.js";
 
 const POLL_MS = 5000; // while the socket is away
 
@@ -14,6 +16,30 @@ const socket = setUpLog(panel, page.dataset.socket ?? "", { onChange: refresh })
 setInterval(() => {
   if (socket.state === "reconnecting" && !document.hidden) refresh();
 }, POLL_MS);
+
+const id = page.dataset.job;
+// Of its sandbox, which goes on after the job and its log have ended.
+new Reconnecting(() => "/ws/jobs", {
+  onMessage: (message) => message.job?.id === id && refresh(),
+  onState: () => {},
+});
+
+const tabs = /** @type {HTMLElement} */ (page.querySelector("[data-tabs]"));
+/** @type {Promise<{focus: () => void}> | undefined} */
+let terminal;
+setUpTabs(tabs, async (shown, isEntered) => {
+  if (shown !== "terminal") return;
+  // Half a megabyte, and a shell in the sandbox: only for who looks at it.
+  terminal ??= openTerminal();
+  if (isEntered) (await terminal).focus();
+  else await terminal;
+});
+
+async function openTerminal() {
+  const { setUpTerminal } = await import("./terminal.js");
+  const panel = /** @type {HTMLElement} */ (page.querySelector("[data-terminal]"));
+  return setUpTerminal(panel, { onLeave: () => document.getElementById("tab-terminal")?.focus() });
+}
 
 const dialog = /** @type {HTMLDialogElement} */ (document.getElementById("stop-dialog"));
 dialog.addEventListener("close", async () => {

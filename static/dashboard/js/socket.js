@@ -13,7 +13,8 @@ const REFUSED = /^44\d\d$/;
  * @typedef {"connecting" | "live" | "reconnecting" | "ended" | "refused"} SocketState
  *
  * @typedef {Object} SocketHandlers
- * @property {(message: any) => void} onMessage
+ * @property {(message: any) => void} onMessage  a JSON message, or the bytes of a binary one as an ArrayBuffer
+ * @property {() => void} [onOpen]  a connection is there, before anything was received on it
  * @property {(state: SocketState) => void} onState
  */
 
@@ -37,7 +38,12 @@ export class Reconnecting {
 
   /** @param {object} message */
   send(message) {
-    if (this._socket?.readyState === WebSocket.OPEN) this._socket.send(JSON.stringify(message));
+    this.sendRaw(JSON.stringify(message));
+  }
+
+  /** @param {string | Uint8Array<ArrayBuffer>} data */
+  sendRaw(data) {
+    if (this._socket?.readyState === WebSocket.OPEN) this._socket.send(data);
   }
 
   /** The conversation is over: do not come back. */
@@ -51,13 +57,15 @@ export class Reconnecting {
     const url = new URL(this._address(), location.href);
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(url);
+    socket.binaryType = "arraybuffer";
     this._socket = socket;
+    socket.addEventListener("open", () => socket === this._socket && this._handlers.onOpen?.());
     setTimeout(() => socket.readyState === WebSocket.CONNECTING && socket.close(), CONNECT_MS);
     socket.addEventListener("message", ({ data }) => {
       if (socket !== this._socket || this.state === "ended") return;
       this._failures = 0;
       this._setState("live");
-      this._handlers.onMessage(JSON.parse(data));
+      this._handlers.onMessage(typeof data === "string" ? JSON.parse(data) : data);
     });
     socket.addEventListener("close", ({ code }) => {
       if (socket === this._socket) this._lost(code);
