@@ -48,6 +48,13 @@ def test_new_passes_on_how_it_is_to_be(mags: Command, server: FakeServer) -> Non
     assert job.sent["file_ids"] == list(server.files)
 
 
+def test_a_startup_command_is_started_again_until_it_succeeds(mags: Command, server: FakeServer) -> None:
+    command = 'echo try >> "$PWD/tries"; test $(wc -l < "$PWD/tries") = 2'
+    assert mags("new", "web", "-p", "--startup-command", f"cd {mags.directory}; {command}").returncode == 0
+    assert mags("logs", "-f", "web").returncode == 0
+    assert (mags.directory / "tries").read_text() == "try\ntry\n"
+
+
 def test_new_that_cannot_be_made_fails(mags: Command, server: FakeServer) -> None:
     server.runs_scripts = False
     with mags.start("new", "box") as making:

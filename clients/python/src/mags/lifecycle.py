@@ -16,9 +16,13 @@ FINAL = ("completed", "error")
 def first_script(startup_command: str | None) -> str:
     """What a new sandbox begins with. It ends at once, so that the sandbox is free for the next job.
 
-    The server runs a start-up command only where it makes a sandbox anew, without a script.
+    Hosts run a start-up command only where a sandbox is made anew, without a script. Here it is started
+    again as they would: after 1, 2, 4 ... 60 s, until it ends with 0.
     """
-    return f"sh -lc {shlex.quote(startup_command)} &" if startup_command else ":"
+    if not startup_command:
+        return ":"
+    again = "sleep $pause; pause=$((pause < 32 ? pause * 2 : 60))"
+    return f"pause=1; until sh -lc {shlex.quote(startup_command)}; do {again}; done &"
 
 
 def is_up(job: Job) -> bool:
