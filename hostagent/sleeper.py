@@ -20,7 +20,7 @@ from hostagent.drivers.base import Driver
 from hostagent.errors import DriverError
 from hostagent.heldwire import Evidence, SandboxAsleep, SandboxAwake, SleepWish, WakeCause
 from hostagent.holdings import HeldPhase, Holding, Sleep
-from hostagent.idle import IdleWatch, Use
+from hostagent.idle import LOOKS, IdleWatch, Use
 from hostagent.occupants import Occupants
 from hostagent.sandboxbox import SandboxBox
 from hostagent.saver import Saver
@@ -28,7 +28,7 @@ from hostagent.traffic import Traffic
 from hostagent.waiting import first, to_its_end
 
 AGAIN_S = 60.0  # until what failed is tried again
-SEEN_S = 1.0  # an answer of the data port that is so old is as good as a new one, but not after a freeze
+SEEN_S = 1.0  # an answer of the data port may be so old, but not after a freeze
 
 logger = structlog.get_logger(__name__)
 
@@ -176,7 +176,7 @@ class Sleeper:
             await self._freeze(evidence)
 
     async def _evidence(self, wish: SleepWish) -> Evidence | None:
-        seen = await self._bed.traffic.seen(time.monotonic() - SEEN_S)
+        seen = await self._bed.traffic.seen(time.monotonic() - min(SEEN_S, wish.idle_s / LOOKS))
         cpu_ms = await self._bed.driver.cpu_ms(self._id)
         now = time.monotonic()
         if seen is None or self._starts:

@@ -154,7 +154,7 @@ class DataPort:
             self.connections.close(connection)
 
     async def _open(self, ticket: Ticket) -> socket.socket:
-        await self._waker.ensure(ticket.sandbox_id)
+        await self._waker.ensure(ticket.sandbox_id, ticket.kind)
         if ticket.port == SSH:
             return await self._ssh.open(ticket.sandbox_id)
         if ticket.port == EXEC:

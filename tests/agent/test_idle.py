@@ -38,14 +38,16 @@ def test_whoever_uses_it_keeps_it_awake(what: str) -> None:
 
 def test_run_counts_unless_it_is_said_not_to() -> None:
     found = look(IdleWatch(0), use(0, runs=1), use(100, runs=1), wish=WITH_RUNS)
-    assert found is not None and found.runs == 1
+    assert found is not None
+    assert found.runs == 1
 
 
 def test_visit_between_two_looks() -> None:
     watch = IdleWatch(0)
     assert look(watch, use(0), use(95), use(100, active_at=96), use(199, active_at=96)) is None
     found = look(watch, use(200, active_at=96))
-    assert found is not None and found.idle_ms == 104_000
+    assert found is not None
+    assert found.idle_ms == 104_000
 
 
 def test_cpu_over_a_window_that_moves_on() -> None:
@@ -55,7 +57,9 @@ def test_cpu_over_a_window_that_moves_on() -> None:
     busy_ms = 995 * 30
     assert look(watch, *[use(at, busy_ms) for at in range(1000, 1025, 5)]) is None
     found = look(watch, use(1030, busy_ms))
-    assert found is not None and found.cpu_ms < 2000 and found.window_ms == 100_000
+    assert found is not None
+    assert found.cpu_ms < 2000
+    assert found.window_ms == 100_000
     assert found.idle_ms == 1_030_000  # nobody has used it since the beginning
 
 

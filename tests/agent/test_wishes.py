@@ -33,10 +33,14 @@ def test_wish_with_all_of_them() -> None:
         startup={"command": "python3 app.py &\n", "environment": {"PORT": "80"}},
         ssh={"host_key": KEY, "authorized_keys": ["ssh-ed25519 AAAA bob"], "digest": "0" * 64},
     )
-    assert new.sleep is not None and new.sleep.idle_s == 600 and not new.sleep.with_runs
-    assert new.startup is not None and new.startup.environment == {"PORT": "80"}
+    assert new.sleep is not None
+    assert new.sleep.idle_s == 600
+    assert not new.sleep.with_runs
+    assert new.startup is not None
+    assert new.startup.environment == {"PORT": "80"}
     assert new.wake == 3
-    assert KEY not in repr(new) and "authorized_keys=1" in repr(new)
+    assert KEY not in repr(new)
+    assert "authorized_keys=1" in repr(new)
 
 
 @pytest.mark.parametrize(

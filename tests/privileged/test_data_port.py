@@ -218,7 +218,10 @@ async def test_unknown_sandbox_and_reused_pid(ported: Ported, held: Held) -> Non
         pid_file.write_text(pid)
 
 
-async def test_frozen_sandbox_is_woken_by_the_agent(ported: Ported, held: Held) -> None:
+async def test_frozen_sandbox_is_woken_by_the_agent(
+    ported: Ported, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hostagent.dataport.waking.AGENT_BACK_S", 0.0)
     driver, sandbox_id = held.driver, held.sandbox_id
     await driver.freeze(sandbox_id)
     assert await refusal(ported.target(sandbox_id, 9001)) == "not_awake"  # no agent

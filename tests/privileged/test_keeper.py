@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import signal
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,8 +27,8 @@ def bucket() -> Bucket:
     return Bucket(seaweed.running().url)
 
 
-@pytest_asyncio.fixture
-async def plane(bucket: Bucket) -> AsyncIterator[FakeControlPlane]:
+@asynccontextmanager
+async def kept_plane(bucket: Bucket) -> AsyncIterator[FakeControlPlane]:
     plane = FakeControlPlane()
     plane.held.bucket = bucket
     await plane.start()
@@ -36,8 +37,8 @@ async def plane(bucket: Bucket) -> AsyncIterator[FakeControlPlane]:
     assert plane.violations == []
 
 
-@pytest_asyncio.fixture
-async def agent(config: Config, plane: FakeControlPlane) -> AsyncIterator[AgentProcess]:
+@asynccontextmanager
+async def kept_agent(config: Config, plane: FakeControlPlane) -> AsyncIterator[AgentProcess]:
     agent = AgentProcess(config.state_dir, plane.url, replace(config, local_volume_s=2))
     yield agent
     await agent.signal(signal.SIGTERM)
@@ -45,6 +46,18 @@ async def agent(config: Config, plane: FakeControlPlane) -> AsyncIterator[AgentP
     await driver.open()
     await driver.close(everything=True)
     await no_leaks(config)
+
+
+@pytest_asyncio.fixture
+async def plane(bucket: Bucket) -> AsyncIterator[FakeControlPlane]:
+    async with kept_plane(bucket) as plane:
+        yield plane
+
+
+@pytest_asyncio.fixture
+async def agent(config: Config, plane: FakeControlPlane) -> AsyncIterator[AgentProcess]:
+    async with kept_agent(config, plane) as agent:
+        yield agent
 
 
 async def says(plane: FakeControlPlane, sandbox: FakeSandbox, script: str) -> str:
