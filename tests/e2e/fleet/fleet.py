@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -126,6 +127,20 @@ class Fleet:
         assert len(found) == 1, f"{host} has {len(found)} volumes of {name}"
         return found[0]
 
+    def held(self, host: str, name: str) -> dict[str, Any]:
+        """What a host's journal says of the sandbox that has a workspace."""
+        found = [json.loads(path.read_bytes()) for path in (self.state(host) / "held").glob("*")]
+        workspace = self.workspace(name)["id"]
+        (record,) = [record for record in found if record["wish"]["volume"]["id"] == workspace]
+        return dict(record)
+
+    def processes(self, host: str, sandbox_id: str) -> list[int]:
+        """The pids of a sandbox on a host."""
+        instance = self.stack.layout.instance if host == "a" else self.stack.agent(host).instance
+        groups = [root / instance / sandbox_id for root in Path("/sys/fs/cgroup").glob("*")]
+        files = [file for group in groups for file in group.rglob("cgroup.procs")]
+        return sorted({int(pid) for file in files for pid in file.read_text().split()})
+
     def log(self, host: str, event: str, name: str) -> Iterator[dict[str, str]]:
         """What a host's agent has logged about a workspace."""
         workspace = self.workspace(name)["id"]
@@ -139,3 +154,21 @@ def http_as(stack: RunningStack, key: str) -> httpx.Client:
     """A client of the host API, as the host with this key."""
     headers = {"Authorization": f"Bearer {key}"}
     return httpx.Client(base_url=f"{stack.url}/api/host/v1", headers=headers, timeout=30, trust_env=False)
+
+
+def stale_host_is_refused(
+    fleet: Fleet, host: str, wish: dict[str, Any], boot_epoch: int, parent: str
+) -> None:
+    """What the host would say of a sandbox that was given away, had it not noticed anything."""
+    key = json.loads((fleet.state(host) / "identity.json").read_bytes())["key"]
+    said = {"boot_epoch": boot_epoch, "sandbox_id": wish["sandbox_id"], "epoch": wish["epoch"]}
+    version = {
+        "manifest": "ab" * 32, "parent": parent, "reason": "sync", "sync": 2, "made_at": 1, "tree_bytes": 1,
+    }  # fmt: skip
+    with http_as(fleet.stack, key) as http:
+        for path, body in (
+            ("/versions", said | version),
+            ("/objects", said | {"get": [], "put": [["ab" * 32, 10]]}),
+        ):
+            answer = http.post(path, json=body)
+            assert (answer.status_code, answer.json()["code"]) == (409, "stale_lease"), path

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.e2e.fleet.fleet import Fleet, http_as, unique, until
+from tests.e2e.fleet.fleet import Fleet, stale_host_is_refused, unique, until
 
 pytestmark = [pytest.mark.stack, pytest.mark.privileged, pytest.mark.timeout(300)]
 
@@ -36,25 +33,12 @@ class Held:
         job, _ = self.fleet.run("echo again >> /root/saved", **fields)
         self.receipts = [self.fleet.sync(self.name)]
         self.last_job, _ = self.fleet.run(GOES_ON, **fields)
-        (self.record,) = self.records(self.fleet.state(self.host))
+        self.record = self.fleet.held(self.host, self.name)
         assert (job["host"], job["vm_id"]) == (self.host, self.record["wish"]["sandbox_id"])
 
-    def records(self, state: Path) -> list[dict[str, Any]]:
-        """What its host's journal says of it."""
-        found = [json.loads(path.read_bytes()) for path in (state / "held").glob("*")]
-        workspace = self.fleet.workspace(self.name)["id"]
-        return [record for record in found if record["wish"]["volume"]["id"] == workspace]
-
-    def processes(self) -> list[str]:
+    def processes(self) -> list[int]:
         """Of its first sandbox."""
-        group = f"{self.instance}/{self.record['wish']['sandbox_id']}"
-        files = [root / group / "cgroup.procs" for root in Path("/sys/fs/cgroup").glob("*")]
-        return [pid for file in files if file.exists() for pid in file.read_text().split()]
-
-    @property
-    def instance(self) -> str:
-        layout = self.fleet.stack.layout
-        return layout.instance if self.host == "a" else self.fleet.stack.agent(self.host).instance
+        return self.fleet.processes(self.host, self.record["wish"]["sandbox_id"])
 
 
 @pytest.fixture
@@ -100,14 +84,13 @@ def test_a_lost_host_publishes_nothing_and_loses_nothing_that_was_synced(
         assert "never saved: its only copy is on the host a" in job["message"]
         # They were asked to save what was lost: no older version, and none of another host's, is an answer.
         assert [asked.result() for asked in syncs] == [(409, "sync_lost")] * 2
-        stale_host_is_refused(fleet, paused, boot_epoch)
+        stale_host_is_refused(fleet, "c", paused.record["wish"], boot_epoch, paused.receipts[-1]["sha256"])
     finally:
         os.kill(pid, signal.SIGCONT)
     fleet.stack.start("agent")
 
     for held in (killed, paused):
-        until(lambda held=held: list(fleet.log(held.host, "sandbox_forgotten", held.name)), "it is given up")
-        assert list(fleet.log(held.host, "sandbox_fenced", held.name))
+        until(lambda held=held: list(fleet.log(held.host, "sandbox_fenced", held.name)), "it is given up")
         assert held.processes() == []
         durable = [version["sha256"] for version in fleet.versions(held.name)]
         assert durable[:2] == [receipt["sha256"] for receipt in reversed(held.receipts)]
@@ -116,24 +99,6 @@ def test_a_lost_host_publishes_nothing_and_loses_nothing_that_was_synced(
     assert fleet.output(waiting) == ["never saved"]
     for held, job_id in zip((killed, paused), jobs, strict=True):
         goes_home(fleet, held, job_id)
-
-
-def stale_host_is_refused(fleet: Fleet, held: Held, boot_epoch: int) -> None:
-    """What the host would say, had it not noticed anything."""
-    wish = held.record["wish"]
-    key = json.loads((fleet.state(held.host) / "identity.json").read_bytes())["key"]
-    said = {"boot_epoch": boot_epoch, "sandbox_id": wish["sandbox_id"], "epoch": wish["epoch"]}
-    version = {
-        "manifest": "ab" * 32, "parent": held.receipts[-1]["sha256"], "reason": "sync", "sync": 2,
-        "made_at": 1, "tree_bytes": 1,
-    }  # fmt: skip
-    with http_as(fleet.stack, key) as http:
-        for path, body in (
-            ("/versions", said | version),
-            ("/objects", said | {"get": [], "put": [["ab" * 32, 10]]}),
-        ):
-            answer = http.post(path, json=body)
-            assert (answer.status_code, answer.json()["code"]) == (409, "stale_lease"), path
 
 
 def goes_home(fleet: Fleet, held: Held, job_id: str) -> None:
