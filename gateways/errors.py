@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.errors import Conflict, NotFound, Unauthorized
+from core.errors import NotFound, Unauthorized
 
 
 class BadGatewayKey(Unauthorized):
@@ -14,5 +14,3 @@ class BadGatewayKey(Unauthorized):
 class NoSuchLabel(NotFound):
     code = "no_such_label"
     default_message = "There is no sandbox behind this URL."
-
-

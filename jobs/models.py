@@ -107,9 +107,7 @@ class Job(models.Model):
                 name="job_standing",
                 condition=Q(is_persistent=True),
             ),
-            models.Index(
-                fields=["recover_at"], name="job_to_recover", condition=Q(recover_at__isnull=False)
-            ),
+            models.Index(fields=["recover_at"], name="job_to_recover", condition=Q(recover_at__isnull=False)),
             models.Index(
                 fields=["finished_at"],
                 name="job_with_logs",

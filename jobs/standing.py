@@ -28,12 +28,14 @@ def sandbox_serving(workspace_id: UUID | None, sandbox_id: str | None) -> Sandbo
     return live.filter(same).first()
 
 
-def standing_job(workspace_id: UUID | None) -> Job | None:
-    """The workspace's newest persistent job: what it says holds for sandboxes made without a script."""
+def standing_job(workspace_id: UUID | None, *, lock: bool = False) -> Job | None:
+    """The workspace's newest persistent job: what it says holds for sandboxes made without a script. `lock`
+    holds its row until the transaction ends."""
     if workspace_id is None:
         return None
-    persistent = Job.objects.filter(workspace_id=workspace_id, is_persistent=True)
-    return persistent.select_related("owner", "workspace").order_by("-created_at").first()
+    jobs = Job.objects.select_for_update(of=("self",)) if lock else Job.objects.all()
+    persistent = jobs.filter(workspace_id=workspace_id, is_persistent=True)
+    return persistent.select_related("owner", "workspace__head").order_by("-created_at").first()
 
 
 def standing_of(sandbox: Sandbox | None) -> Standing:

@@ -260,6 +260,9 @@ S3_SECRET_KEY = secret("S3_SECRET_KEY", "")
 # --- Workspaces and uploads -------------------------------------------------------------------
 LOCAL_WORKSPACE_MINUTES = env.int("LOCAL_WORKSPACE_MINUTES", 10)  # unsaved ones go that long after use
 CHECKPOINT_S = env.int("CHECKPOINT_S", 60)  # how often a running workspace is saved by itself; 0: never
+IDLE_S = env.float("IDLE_S", 600.0)  # a kept sandbox that nobody uses is frozen after that; 0: never
+IDLE_CPU_PERCENT = env.float("IDLE_CPU_PERCENT", 2.0)  # of one CPU; one that takes less than that does nothing
+IDLE_STOP_S = env.float("IDLE_STOP_S", 3600.0)  # frozen for that long, it is saved and ended; 0: never
 VERSIONS_KEPT = env.int("VERSIONS_KEPT", 20)  # of each workspace, and ...
 VERSIONS_KEPT_DAYS = env.int("VERSIONS_KEPT_DAYS", 30)  # ... all that are younger
 CHAIN_VERSIONS = env.int("CHAIN_VERSIONS", 360)  # small increments on a full version: 6 h of checkpoints

@@ -90,7 +90,13 @@ def sandbox_lock(sandbox_id: str) -> Sandbox | None:
 def sandbox_offer(sandbox: Sandbox, host: Host) -> bool:
     """Give a waiting sandbox to the host whose room was taken for it."""
     revision = host_sandbox_revision_next(host.pk)
-    return _move(sandbox, SandboxPhase.OFFERED, host=host, revision=revision)
+    return _move(sandbox, SandboxPhase.OFFERED, host=host, revision=revision, reason="", message="")
+
+
+def sandbox_explain(sandbox: Sandbox, reason: str, message: str) -> bool:
+    """Note why it waits. False: it waits no longer."""
+    waiting = _same(sandbox).filter(state=SandboxPhase.WAITING)
+    return bool(waiting.update(reason=reason, message=message))
 
 
 def sandbox_started(sandbox: Sandbox) -> bool:
@@ -122,6 +128,32 @@ def sandbox_want_next(sandbox: Sandbox, cause: str) -> None:
     if not _same(sandbox).filter(next_for="").update(next_for=cause):
         raise StaleSandbox
     sandbox.next_for = cause
+
+
+def sandbox_put_away(sandbox: Sandbox) -> None:
+    """Its owner wants neither it nor the one that somebody waits for."""
+    if not _same(sandbox).update(is_put_away=True, next_for=""):
+        raise StaleSandbox
+    sandbox.is_put_away, sandbox.next_for = True, ""
+
+
+def sandbox_asleep(sandbox: Sandbox, since: datetime) -> bool:
+    """Its host has frozen it; what was wished before counts as heard. False: said before, or it ends."""
+    awake = _same(sandbox).filter(state=SandboxPhase.RUNNING, asleep_since__isnull=True)
+    return _slept(sandbox, awake, since)
+
+
+def sandbox_awake(sandbox: Sandbox) -> bool:
+    """Its host has thawed it. False: it was said before."""
+    asleep = _same(sandbox).filter(asleep_since__isnull=False)
+    return _slept(sandbox, asleep, None)
+
+
+def _slept(sandbox: Sandbox, found: QuerySet[Sandbox], since: datetime | None) -> bool:
+    if not found.update(asleep_since=since, wake_done=F("wake_wished")):
+        return False
+    sandbox.refresh_from_db(fields=["asleep_since", "wake_wished", "wake_done"])
+    return True
 
 
 def sandbox_ending(sandbox: Sandbox) -> None:

@@ -13,6 +13,7 @@ from django.db import transaction
 from core.errors import MagsError
 from hosts.models import Host
 from hosts.services import host_touch
+from jobs import hooks
 from jobs.errors import StaleLease, WrongOffset
 from jobs.hostapi.messages import (
     Finished,
@@ -29,6 +30,7 @@ from jobs.hostapi.messages import (
     VolumeMeasured,
     item_of,
 )
+from jobs.hostapi.sandboxitems import SandboxAsleep, SandboxAwake, StartupReported
 from jobs.models import Lease
 from jobs.services import (
     STOPPED_EXIT_CODE,
@@ -38,10 +40,13 @@ from jobs.services import (
     lease_start,
     log_append,
     sandbox_over,
+    sandbox_slept,
     sandbox_up,
+    sandbox_woke,
     saving_settled,
     saving_troubled,
     schedule_waiting,
+    startup_noted,
 )
 from jobs.states import LeaseState
 from sandboxes.errors import StaleSandbox
@@ -137,18 +142,42 @@ def _apply_to_sandbox(item: SandboxItem, named: _Named) -> None:
             return
         raise StaleSandbox
     match item:
-        case SandboxRunning():
-            sandbox_up(sandbox, msgspec.to_builtins(item.stages))
-        case SandboxEnding():
-            sandbox_ending(sandbox)
         case VolumeMeasured():
             _measured(item, sandbox)
+        case StartupReported():
+            _startup(item, sandbox)
         case SshReady():
             door_answered(place_of(sandbox.workspace_id, sandbox.pk), sandbox.pk, item.digest)
         case SandboxEnded():
             with transaction.atomic():  # all of it, or a refusal and nothing
                 _sandbox_ended(item, sandbox)
             named.ended(sandbox)
+        case _:
+            _sandbox_moved(item, sandbox)
+
+
+def _sandbox_moved(
+    item: SandboxRunning | SandboxAsleep | SandboxAwake | SandboxEnding, sandbox: Sandbox
+) -> None:
+    match item:
+        case SandboxRunning():
+            sandbox_up(sandbox, msgspec.to_builtins(item.stages))
+        case SandboxAsleep():
+            sandbox_slept(sandbox, _time(item.at), msgspec.to_builtins(item.evidence))
+        case SandboxAwake():
+            sandbox_woke(sandbox, item.cause, item.ms)
+        case SandboxEnding():
+            sandbox_ending(sandbox)
+
+
+def _startup(item: StartupReported, sandbox: Sandbox) -> None:
+    detail: dict[str, Any] = {"exec_id": item.exec_id, "attempt": item.attempt}
+    is_over = item.state == "exited"
+    if is_over:
+        detail |= {"exit_code": item.exit_code, "reason": item.reason, "again_s": item.again_s}
+    job = startup_noted(sandbox, detail, is_over=is_over)
+    if job is not None:
+        hooks.startup_reported(job, sandbox, item)
 
 
 def _measured(item: VolumeMeasured, sandbox: Sandbox) -> None:

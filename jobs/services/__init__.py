@@ -12,9 +12,11 @@ from jobs.services.leases import (
 )
 from jobs.services.retention import logs_expire
 from jobs.services.schedule import schedule_waiting
+from jobs.services.sleeping import sandbox_slept, sandbox_woke, startup_noted
 from jobs.services.spec import DEFAULT_IMAGE, JobSpec
 from jobs.services.ssh import job_open_ssh, job_revoke_ssh
-from jobs.services.submit import job_open_url, job_stop, job_submit, job_update
+from jobs.services.stop import job_stop
+from jobs.services.submit import job_open_url, job_submit, job_update
 from jobs.services.sync import job_sync
 from jobs.services.trouble import held_words, saving_settled, saving_troubled
 from jobs.services.waking import sandbox_wake
@@ -42,10 +44,13 @@ __all__ = [
     "log_append",
     "logs_expire",
     "sandbox_over",
+    "sandbox_slept",
     "sandbox_up",
     "sandbox_wake",
+    "sandbox_woke",
     "saving_settled",
     "saving_troubled",
     "schedule_waiting",
+    "startup_noted",
     "sweep",
 ]

@@ -17,6 +17,7 @@ from hosts.models import Host
 from hosts.selectors import hosts_silent
 from hosts.services import Boot, Capacity, DataAddress, host_boot, host_offline, host_sandbox_revision_next
 from jobs.models import FleetWatch, Lease
+from jobs.services.afterlife import recover_due
 from jobs.services.draining import hosts_empty
 from jobs.services.held import sandbox_over
 from jobs.services.leases import End, Outcome, lease_end
@@ -103,8 +104,8 @@ def leases_live(host_id: UUID) -> list[Lease]:
 
 
 def sweep(*, is_reachable: bool, now: datetime | None = None) -> list[str]:
-    """Give up silent hosts, end what removed ones held, empty draining ones, start what waits. Returns the
-    names of those given up.
+    """Give up silent hosts, end what removed ones held, empty draining ones, bring back what is always on,
+    start what waits. Returns the names of those given up.
 
     `is_reachable` says whether hosts could have reported just now. Nobody is given up before that was
     so for a full lease period: after an outage of our own, every host looks silent.
@@ -115,6 +116,7 @@ def sweep(*, is_reachable: bool, now: datetime | None = None) -> list[str]:
     lost = _give_up(now - lease) if now - steady_since >= lease else []
     _end_removed()
     hosts_empty()
+    recover_due(now)
     schedule_waiting(explain=True)
     return lost
 

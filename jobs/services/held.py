@@ -6,7 +6,6 @@ submit on: by the sandbox itself, or by the sandbox before, whose end hands it o
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 from django.db import transaction
@@ -15,12 +14,15 @@ from django.utils import timezone
 
 from hosts.models import Host
 from jobs.models import Job, JobEvent, Lease
-from jobs.services import room
+from jobs.services import afterlife, room
+from jobs.services.alone import alone_up
 from jobs.services.damage import job_end_damaged
 from jobs.services.leases import End, Outcome, lease_end
+from jobs.services.places import candidates, why
 from jobs.services.transition import Lost, announce, change, wake_on_commit
 from jobs.services.trouble import saving_ended, saving_words
-from jobs.states import JOB_FINAL, JobStatus, LeaseState, Reason, SandboxState
+from jobs.standing import standing_job
+from jobs.states import JOB_FINAL, JobStatus, LeaseState, Reason
 from sandboxes.models import Sandbox
 from sandboxes.services import (
     Make,
@@ -32,11 +34,11 @@ from sandboxes.services import (
     sandbox_started,
 )
 from sandboxes.states import SandboxEnd, SandboxPhase
-from workspaces.models import Version, Workspace
+from workspaces.models import Version
 from workspaces.services import workspace_take
 from workspaces.states import VersionReason
 
-ELSEWHERE = "The workspace was never saved: its only copy is on the host {name}, which {state}."
+STARTING = "The sandbox of the workspace is starting. The job starts as soon as it is up."
 ENDED_FIRST = "The sandbox ended before the script did."
 
 OUTCOME_OF: dict[SandboxEnd, Outcome] = {
@@ -59,21 +61,13 @@ def can_enter(sandbox: Sandbox) -> bool:
     return sandbox.is_kept and sandbox.state == SandboxPhase.RUNNING and not sandbox.is_stop_wished
 
 
-def candidates(workspace: Workspace | None, hosts: Collection[Host]) -> list[Host]:
-    """Where a sandbox with this workspace may be: a copy that was never saved is on one host only."""
-    if workspace is not None and workspace.head_id is None:
-        where = [host for host in hosts if host.pk == workspace.host_id]
-        if where:  # else it was removed, and the copy with it
-            return where
-    return list(hosts)
-
-
 def make_of(job: Job, base_manifest: str = "", image_build: str = "") -> Make:
     """The sandbox that a job needs; without a workspace it begins as that version, over that build."""
     return Make(
         owner_id=job.owner_id, image=job.image, vcpus=job.vcpus, memory_mb=job.memory_mb,
         disk_gb=job.disk_gb, is_kept=job.is_persistent, is_synced=job.is_synced, base_manifest=base_manifest,
-        image_build=image_build,
+        image_build=image_build, sleeps=not job.no_sleep, sleeps_with_runs=job.url_port is not None,
+        idle_s=job.idle_s,
     )  # fmt: skip
 
 
@@ -117,23 +111,22 @@ def waits(job: Job, hosts: list[Host]) -> dict[str, Any]:
     """Why such a job goes on waiting."""
     sandbox = _sandbox_of(job)
     if sandbox.state != SandboxPhase.WAITING:
-        return {"reason": Reason.SAVING, "message": saving_words(sandbox)}
+        return waits_for(sandbox)
     return why(job, sandbox.workspace, hosts)
 
 
-def why(job: Job, workspace: Workspace | None, hosts: list[Host]) -> dict[str, Any]:
-    """Why there is no host for a job's new sandbox."""
-    where = candidates(workspace, hosts)
-    if len(where) < len(hosts) and not room.open_ones(where):
-        state = "is draining" if where[0].is_online else "is not online"
-        return {"reason": Reason.NO_HOST, "message": ELSEWHERE.format(name=where[0].name, state=state)}
-    return room.waits(job, where)
+def waits_for(sandbox: Sandbox) -> dict[str, Any]:
+    """Why a job waits that cannot enter it yet, or comes after it."""
+    if sandbox.state == SandboxPhase.OFFERED:
+        return {"reason": Reason.STARTING, "message": STARTING}
+    return {"reason": Reason.SAVING, "message": saving_words(sandbox)}
 
 
 def sandbox_up(sandbox: Sandbox, stages: dict[str, int]) -> None:
     """Its host says that it runs."""
     if not sandbox_started(sandbox):
         return
+    alone_up(sandbox, stages)
     head = sandbox.workspace.head if sandbox.workspace else None
     job = Job.objects.filter(in_sandbox=sandbox).exclude(status__in=JOB_FINAL).first()
     if job is not None and (head is not None or sandbox.base_manifest):
@@ -146,16 +139,20 @@ def sandbox_over(
     sandbox: Sandbox, reason: SandboxEnd, message: str = "", *, revision: int | None = None
 ) -> None:
     """A sandbox has ended, or is given up. Call it with the host's row held: what is still live in it ends
-    with it, and a job that waits gets a new sandbox, which takes the workspace at its newest version."""
+    with it, and a job that waits gets a new sandbox, which takes the workspace at its newest version. So does
+    a workspace that is always on, or that somebody wants to reach."""
+    standing = standing_job(sandbox.workspace_id, lock=True)  # jobs' rows before the workspace's
     live = Lease.objects.filter(in_sandbox=sandbox).exclude(state=LeaseState.ENDED).select_related("job")
     for lease in live:
         lease_end(lease, _end_of(reason, message))
         if revision is not None:
             Lease.objects.filter(pk=lease.pk).update(revision=revision)
     sandbox_end(sandbox, reason, message, revision=revision)
-    _forget(sandbox, reason)
+    saving_ended(sandbox)
     waiting = Job.objects.filter(in_sandbox=sandbox, status=JobStatus.ACCEPTED, assigned_at__isnull=True)
-    for job in waiting.select_related("owner", "workspace"):
+    jobs = list(waiting.select_related("owner", "workspace"))
+    afterlife.begin(sandbox, standing, has_next=bool(jobs))
+    for job in jobs:
         if reason is SandboxEnd.DAMAGED:  # so it is for the next one
             job_end_damaged(job, message)
         else:
@@ -168,21 +165,6 @@ def _end_of(reason: SandboxEnd, message: str) -> End:
     if reason is SandboxEnd.DAMAGED:  # and so it is at the next attempt
         return End(outcome, code, message, is_final=True, told=Reason.WORKSPACE_DAMAGED)
     return End(outcome, code, message or ENDED_FIRST)
-
-
-def _forget(sandbox: Sandbox, reason: SandboxEnd) -> None:
-    """Its jobs have no sandbox any more."""
-    saving_ended(sandbox)
-    shown = Job.objects.filter(in_sandbox=sandbox).exclude(sandbox=SandboxState.NONE)
-    jobs = list(shown.only("pk", "owner_id"))
-    now = timezone.now()
-    shown.update(sandbox=SandboxState.NONE, revision=F("revision") + 1, changed_at=now)
-    detail = {"reason": reason}
-    JobEvent.objects.bulk_create(
-        [JobEvent(job_id=job.pk, at=now, kind="sandbox_ended", detail=detail) for job in jobs]
-    )
-    for job in jobs:
-        announce(job)
 
 
 def _succeed(job: Job, former: Sandbox) -> None:

@@ -159,8 +159,9 @@ def lease_end(lease: Lease, end: End, *, outcome: str = "", dropped_bytes: int =
 def _sandbox_after(lease: Lease) -> SandboxState:
     """What the job has when the lease is over."""
     sandbox = lease.in_sandbox
-    stays = sandbox is not None and sandbox.is_kept and sandbox.state in STAYING
-    return SandboxState.RUNNING if stays else SandboxState.NONE
+    if sandbox is None or not sandbox.is_kept or sandbox.state not in STAYING:
+        return SandboxState.NONE
+    return SandboxState.RUNNING if sandbox.asleep_since is None else SandboxState.SLEEPING
 
 
 def _may_run_again(job: Job, end: End, *, was_started: bool) -> bool:

@@ -72,7 +72,9 @@ def job_join(job: Job, sandbox: Sandbox) -> None:
     if job.in_sandbox_id == sandbox.pk:
         return
     ended = Job.objects.filter(pk=job.pk, status__in=JOB_FINAL)
-    if ended.update(in_sandbox=sandbox, revision=F("revision") + 1, changed_at=timezone.now()):
+    if ended.update(
+        in_sandbox=sandbox, recover_at=None, revision=F("revision") + 1, changed_at=timezone.now()
+    ):
         job.in_sandbox = sandbox
         announce(job)
 

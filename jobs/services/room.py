@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from core.prepared import Prepared
@@ -21,6 +21,14 @@ ALL_DRAINING = "Every host is draining. The job starts as soon as one takes work
 ALL_FULL = "Every host is full. The job starts as soon as there is room."
 TOO_LARGE_NOW = "No host that is online is large enough. The job starts as soon as one is."
 
+
+class Need(Protocol):
+    """What is placed: a job, or a sandbox without one."""
+
+    vcpus: int
+    memory_mb: int
+
+
 _HOSTS_KNOWN = Prepared(lambda: Host.objects.filter(revoked_at__isnull=True, boot_epoch__gt=0))
 
 
@@ -35,11 +43,11 @@ def open_ones(hosts: Iterable[Host]) -> list[Host]:
     return [host for host in hosts if host.is_online and not (host.is_draining or host.is_agent_draining)]
 
 
-def place(job: Job, hosts: Iterable[Host], *, first: UUID | None = None) -> Host | None:
-    """Take room for `job` on the least loaded of `hosts` that has it, or on `first` where that can be.
+def place(need: Need, hosts: Iterable[Host], *, first: UUID | None = None) -> Host | None:
+    """Take room for `need` on the least loaded of `hosts` that has it, or on `first` where that can be.
     What was read of them is only a guess by now: `host_take_room` decides."""
     for host in sorted(open_ones(hosts), key=lambda host: (host.pk != first, _load(host))):
-        if could_fit(job, host) and has_room(host) and host_take_room(host.pk, job.memory_mb):
+        if could_fit(need, host) and has_room(host) and host_take_room(host.pk, need.memory_mb):
             return host
     return None
 
@@ -52,9 +60,9 @@ def has_room(host: Host) -> bool:
     return host.used_sandboxes < host.capacity_sandboxes
 
 
-def could_fit(job: Job, host: Host) -> bool:
+def could_fit(need: Need, host: Host) -> bool:
     """Whether the host is large enough when it is empty."""
-    return job.memory_mb <= host.capacity_memory_mb and job.vcpus <= host.capacity_vcpus
+    return need.memory_mb <= host.capacity_memory_mb and need.vcpus <= host.capacity_vcpus
 
 
 def offer(job: Job, host: Host, sandbox: Sandbox | None = None) -> JobEvent:
@@ -90,12 +98,12 @@ def assigned(job: Job, now: datetime) -> dict[str, Any]:
     }
 
 
-def waits(job: Job, hosts: Iterable[Host]) -> dict[str, Any]:
-    """Why a job goes on waiting: the reason, and the same in a sentence."""
+def waits(need: Need, hosts: Iterable[Host]) -> dict[str, Any]:
+    """Why it goes on waiting: the reason, and the same in a sentence."""
     online = [host for host in hosts if host.is_online]
     if not online:
         return {"reason": Reason.NO_HOST, "message": NO_HOST}
     if not open_ones(online):
         return {"reason": Reason.NO_HOST, "message": ALL_DRAINING}
-    is_full = any(could_fit(job, host) for host in open_ones(online))
+    is_full = any(could_fit(need, host) for host in open_ones(online))
     return {"reason": Reason.NO_CAPACITY, "message": ALL_FULL if is_full else TOO_LARGE_NOW}

@@ -14,9 +14,16 @@ from core.prepared import Prepared
 from hosts.models import Host
 from jobs.models import Job, Lease
 from jobs.services import held
+from jobs.services.alone import (
+    alone_assign,
+    alone_explain,
+    alone_waiting,
+    is_anybody_alone,
+)
 from jobs.services.room import assigned, could_fit, has_room, hosts_known, offer, open_ones, place, waits
 from jobs.services.transition import Lost, change
 from jobs.states import JobStatus, LeaseState, Reason
+from sandboxes.models import Sandbox
 
 # A job that found no room for this long stops younger ones from passing it, so that a stream of small
 # jobs cannot keep a large one waiting for ever. Below it, small jobs use the room that is left.
@@ -38,23 +45,27 @@ _WAITING_FOR_ROOM = Prepared(
 
 
 def is_waited() -> bool:
-    """Whether any job is without a host because there is no room for it."""
+    """Whether any job is without a host because there is no room for it. Sandboxes without a job are not
+    asked for, which would cost every submit a query: they get the next room that is given back."""
     return _WAITING_FOR_ROOM.first() is not None
 
 
 def schedule_waiting(*, explain: bool = False) -> int:
-    """Start what fits, oldest first and fairly among owners. Returns how many got a host.
+    """Start what fits, jobs and sandboxes without one, oldest first and fairly among owners. Returns how many
+    got a host.
 
     Call it after the commit that may have made room: then, of a submit that saw no room and an end
     that saw no waiting job, at least one sees the other. `explain` rewrites the reasons of those that
     go on waiting; it is for when hosts came, went or changed.
     """
-    if _WAITING.first() is None:
+    if _WAITING.first() is None and not is_anybody_alone():
         return 0
     hosts = hosts_known()
     count = 0
     for job in _fair_order():
-        if job.in_sandbox_id is not None:  # it may wait for other things than room: nobody waits for it
+        if isinstance(job, Sandbox):
+            count += _assign_alone(job, hosts)
+        elif job.in_sandbox_id is not None:  # it may wait for other things than room: nobody waits for it
             count += held.assign(job, hosts)
         elif not any(has_room(host) for host in open_ones(hosts)):
             continue
@@ -71,15 +82,18 @@ def _is_overdue(job: Job) -> bool:
     return timezone.now() - job.created_at > timedelta(seconds=PASS_OVER_LIMIT_S)
 
 
-def _fair_order() -> Iterator[Job]:
-    """Waiting jobs in the order in which they may start: next is the oldest job of the owner with the
-    fewest live sandboxes, counting the jobs that were named before."""
+def _fair_order() -> Iterator[Job | Sandbox]:
+    """Who waits, in the order in which they may start: next is the oldest of the owner with the
+    fewest live sandboxes, counting those that were named before."""
     live = Lease.objects.exclude(state=LeaseState.ENDED)
     counts = Counter(live.values_list("job__owner_id", flat=True))
-    queues: dict[int, deque[Job]] = {}
-    for owner in waiting().values_list("owner_id", flat=True).distinct():
+    queues: dict[int, deque[Job | Sandbox]] = {}
+    owners = waiting().values_list("owner_id", flat=True).distinct()
+    for owner in {*owners, *alone_waiting().values_list("owner_id", flat=True)}:
         oldest = waiting().filter(owner_id=owner).defer("script", "environment").order_by("created_at")
-        queues[owner] = deque(oldest[:QUEUE_LIMIT])
+        alone = alone_waiting().filter(owner_id=owner).select_related("workspace").order_by("created_at")
+        both: list[Job | Sandbox] = [*oldest[:QUEUE_LIMIT], *alone[:QUEUE_LIMIT]]
+        queues[owner] = deque(sorted(both, key=lambda one: one.created_at)[:QUEUE_LIMIT])
     while queues := {owner: queue for owner, queue in queues.items() if queue}:
         owner = min(queues, key=lambda owner: (counts[owner], queues[owner][0].created_at))
         yield queues[owner].popleft()
@@ -100,6 +114,13 @@ def _assign(job: Job, hosts: list[Host]) -> bool:
         return False
     host.used_sandboxes += 1  # for the rest of the pass
     return True
+
+
+def _assign_alone(sandbox: Sandbox, hosts: list[Host]) -> bool:
+    if alone_assign(sandbox, hosts):
+        return True
+    alone_explain(sandbox, hosts)
+    return False
 
 
 def _explain(hosts: list[Host]) -> None:

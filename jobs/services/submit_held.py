@@ -14,12 +14,13 @@ from jobs.errors import BaseNotSaved, WrongImage
 from jobs.models import Job, JobEvent
 from jobs.services import held, room, schedule
 from jobs.services.damage import damage_remedy
+from jobs.services.places import candidates, why
 from jobs.services.spec import JobSpec, job_make
 from jobs.services.transition import announce
-from jobs.services.trouble import saving_words
-from jobs.states import JOB_FINAL, Reason
+from jobs.states import JOB_FINAL
 from sandboxes.models import Sandbox
 from sandboxes.services import sandbox_change, sandbox_create, sandbox_id_make, sandbox_lock
+from sandboxes.states import SandboxPhase
 from workspaces.errors import VersionDamaged, WorkspaceInUse, WorkspaceNotFound
 from workspaces.models import Workspace
 from workspaces.selectors import workspace_find
@@ -48,7 +49,7 @@ def job_submit_held(owner: User, token: ApiToken | None, spec: JobSpec) -> Job:
             job.image = base.image
         detail = {"base_ignored": True} if base and workspace and not _is_new(workspace) else {}
         former = sandbox_lock(workspace.holder) if workspace and workspace.holder else None
-        assigned = _after(job, former) if former else _hold(job, workspace, base, hosts)
+        assigned = _after(job, former, hosts) if former else _hold(job, workspace, base, hosts)
         submitted = JobEvent(job_id=job.pk, at=now, kind="submitted", detail=detail)
         JobEvent.objects.bulk_create([submitted, *assigned])
         announce(job)
@@ -90,20 +91,26 @@ def _is_new(workspace: Workspace) -> bool:
     return workspace.head_id is None and workspace.host_id is None
 
 
-def _after(job: Job, former: Sandbox) -> list[JobEvent]:
-    """Enter a sandbox that lives, or wait for its end."""
+def _after(job: Job, former: Sandbox, hosts: list[Host]) -> list[JobEvent]:
+    """Enter a sandbox that lives or is about to, or wait for its end."""
     user = Job.objects.filter(in_sandbox=former).exclude(status__in=JOB_FINAL).only("pk", "name").first()
     if user is not None:
         words = f"The workspace {job.workspace_name} is already in use by the job {user.name or user.pk}."
         raise WorkspaceInUse(words)
     job.in_sandbox = former
-    if not held.can_enter(former) or former.host is None:
-        _set(job, {"reason": Reason.SAVING, "message": saving_words(former)})
+    is_waiting = former.state == SandboxPhase.WAITING
+    if not (is_waiting or held.can_enter(former)):
+        _set(job, held.waits_for(former))
         job.save(force_insert=True)
         return []
     if wishes := _wishes(job, former):
         sandbox_change(former, **wishes)
     job.vcpus, job.memory_mb = former.vcpus, former.memory_mb
+    if former.host is None:
+        _set(job, why(job, former.workspace, hosts))
+        job.save(force_insert=True)
+        transaction.on_commit(schedule.schedule_waiting)
+        return []
     job.unsaved_since = former.trouble_since
     _set(job, room.assigned(job, timezone.now()))
     job.save(force_insert=True)
@@ -114,19 +121,22 @@ def _wishes(job: Job, sandbox: Sandbox) -> dict[str, Any]:
     """What the job wants otherwise than the sandbox that it enters."""
     workspace = sandbox.workspace
     wishes: dict[str, Any] = {}
-    if workspace is None:
+    if workspace is None:  # nobody else can enter it
         return wishes
     if job.disk_gb > workspace.disk_gb:
         workspace_resize(workspace, job.disk_gb)
     if job.is_persistent and job.is_synced and not (sandbox.is_synced and workspace.is_saved):
         Workspace.objects.filter(pk=workspace.pk).update(is_saved=True)
         wishes["is_synced"] = True
-    return wishes
+    if job.is_persistent:  # and so the standing job from now on
+        wishes |= {"sleeps": not job.no_sleep, "idle_s": job.idle_s}
+    wishes["sleeps_with_runs"] = job.url_port is not None
+    return {name: value for name, value in wishes.items() if getattr(sandbox, name) != value}
 
 
 def _hold(job: Job, workspace: Workspace | None, base: Workspace | None, hosts: list[Host]) -> list[JobEvent]:
     """A new sandbox that takes the workspace, on a host if one has room."""
-    where = held.candidates(workspace, hosts)
+    where = candidates(workspace, hosts)
     wanted = workspace.host_id if workspace else None
     # Whoever waits for room was first.
     host = None if schedule.is_waited() else room.place(job, where, first=wanted)
@@ -137,7 +147,7 @@ def _hold(job: Job, workspace: Workspace | None, base: Workspace | None, hosts: 
     begins_as = base.head.manifest if base and base.head and not workspace else ""
     sandbox = sandbox_create(sandbox_id, held.make_of(job, begins_as, build), workspace, host)
     job.in_sandbox = sandbox
-    _set(job, room.assigned(job, job.created_at) if host else held.why(job, workspace, hosts))
+    _set(job, room.assigned(job, job.created_at) if host else why(job, workspace, hosts))
     job.save(force_insert=True)
     if host is None:
         transaction.on_commit(schedule.schedule_waiting)

@@ -32,7 +32,7 @@ def transition(
     job: Job,
     to: JobStatus,
     *,
-    event: str,
+    event: str | None,
     detail: dict[str, Any] | None = None,
     guard: Q | None = None,
     **changes: Any,

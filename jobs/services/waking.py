@@ -26,7 +26,9 @@ from workspaces.errors import WorkspaceInUse
 
 WAKE_TRIES = 5  # a wake starts over when somebody else took or freed the workspace meanwhile
 PUT_AWAY = "The sandbox was stopped by its owner."
-PUT_AWAY_REMEDY = "Its owner can start it again: `POST /api/v1/mags-jobs/{job}/wake`, or a job on its workspace."
+PUT_AWAY_REMEDY = (
+    "Its owner can start it again: `POST /api/v1/mags-jobs/{job}/wake`, or a job on its workspace."
+)
 NOT_YET = "The sandbox ended by itself {deaths} times in a row; the next one is made in {seconds} s."
 
 

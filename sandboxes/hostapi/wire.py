@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
+
 from sandboxes.models import Sandbox
 from ssh.models import Door
 from ssh.selectors import doors_of, locks_of, place_of
@@ -33,6 +35,9 @@ def _wish(sandbox: Sandbox, door: Door | None) -> dict[str, Any]:
         "checkpoint_s": sandbox.checkpoint_s,
         "sync": sandbox.sync_wished,
         "volume": _volume(sandbox),
+        "sleep": _sleep(sandbox),
+        "wake": sandbox.wake_wished,
+        "startup": _startup(sandbox),
         "ssh": _ssh(door) if door else None,
     }
 
@@ -44,9 +49,32 @@ def _volume(sandbox: Sandbox) -> dict[str, Any]:
         "id": str(workspace.pk) if workspace else None,
         "head": head.manifest if head else None,
         "base": sandbox.base_manifest or None,
-        "is_saved": workspace is not None and workspace.is_saved and sandbox.is_synced,
+        "is_saved": _is_saved(sandbox),
         "epoch": sandbox.epoch,
     }
+
+
+def _is_saved(sandbox: Sandbox) -> bool:
+    return sandbox.workspace is not None and sandbox.workspace.is_saved and sandbox.is_synced
+
+
+def _sleep(sandbox: Sandbox) -> dict[str, Any] | None:
+    """What is not saved is not stopped: its files would be gone."""
+    idle_s = sandbox.idle_s or settings.IDLE_S
+    if not (sandbox.is_kept and sandbox.sleeps and idle_s):
+        return None
+    return {
+        "idle_s": idle_s,
+        "cpu_percent": settings.IDLE_CPU_PERCENT,
+        "stop_s": (settings.IDLE_STOP_S or None) if _is_saved(sandbox) else None,
+        "with_runs": sandbox.sleeps_with_runs,
+    }
+
+
+def _startup(sandbox: Sandbox) -> dict[str, Any] | None:
+    if not (sandbox.made_for and sandbox.startup_command):
+        return None
+    return {"command": sandbox.startup_command, "environment": sandbox.startup_environment}
 
 
 def _ssh(door: Door) -> dict[str, Any]:

@@ -33,7 +33,8 @@ class TestTheWholeLife:
             "sandbox_id": sandbox.pk, "epoch": 1, "revision": sandbox.revision, "wish": "run",
             "tenant": f"u{owner.pk}", "image": "standard", "image_build": None, "vcpus": 1,
             "memory_mb": 512, "disk_gb": 2,
-            "is_kept": False, "checkpoint_s": 60, "sync": 0,
+            "is_kept": False, "checkpoint_s": 60, "sync": 0, "sleep": None, "wake": 0, "startup": None,
+            "ssh": None,
             "volume": {
                 "id": str(workspace.pk), "head": None, "base": None, "is_saved": False, "epoch": 1,
             },
@@ -130,7 +131,9 @@ class TestTheWholeLife:
             agent.poll()
             agent.run(job)
         asked = [query["sql"] for query in queries]
-        assert not [sql for sql in asked if "sandboxes_sandbox" in sql or "workspaces_workspace" in sql]
+        about = [sql for sql in asked if "sandboxes_sandbox" in sql or "workspaces_workspace" in sql]
+        assert len(about) == 1  # once it has ended: whether a sandbox waits for the room
+        assert about[0].endswith("""WHERE "sandboxes_sandbox"."state" = 'waiting' LIMIT 1""")
 
 
 class TestOneAtATime:
