@@ -37,6 +37,7 @@ class FakeServer(ThreadingHTTPServer):
         self.files: dict[str, dict[str, Any]] = {}
         self.images: list[dict[str, Any]] = []
         self.aliases: dict[str, dict[str, Any]] = {}
+        self.ssh_changes: dict[str, Any] = {}  # of what `access` answers for port 22
         self.incoming = threading.Event()  # an upload has begun
         self.keys: dict[str, str] = {}
         self.requests: Counter[str] = Counter()
@@ -111,6 +112,7 @@ class Handler(StayingSandboxes, PublishedUrls, BaseHTTPRequestHandler):
         ("POST", r"/mags-jobs/([^/]+)/sync", "sync"),
         ("POST", r"/mags-jobs/([^/]+)/wake", "wake"),
         ("GET", r"/mags-jobs/([^/]+)/events", "events"),
+        ("DELETE", r"/mags-jobs/([^/]+)/ssh-key", "revoke_ssh_key"),
         ("GET", r"/mags-workspaces", "list_workspaces"),
         ("GET", r"/mags-workspaces/([^/]+)", "workspace"),
         ("PATCH", r"/mags-workspaces/([^/]+)", "resize"),

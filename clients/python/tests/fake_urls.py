@@ -13,6 +13,17 @@ def url_of(label: str) -> str:
     return f"http://{label}.apps.localhost:8081"
 
 
+SSH: dict[str, Any] = {
+    "success": True,
+    "ssh_host": "127.0.0.1",
+    "ssh_port": 22417,
+    "ssh_user": "root",
+    "ssh_private_key": "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n",
+    "ssh_host_key": "ssh-ed25519 AAAAC3Nz",
+    "known_hosts": "[127.0.0.1]:22417 ssh-ed25519 AAAAC3Nz",
+}
+
+
 class PublishedUrls:
     """What the server's handler does about them."""
 
@@ -23,7 +34,13 @@ class PublishedUrls:
 
     def access(self, job: FakeJob) -> None:
         port = json.loads(self.body).get("port", 8080)
+        if port == 22:
+            self.answer(SSH | self.server.ssh_changes)
+            return
         self.answer({"success": True, "url": url_of(job.id), "port": port})
+
+    def revoke_ssh_key(self, _job: FakeJob) -> None:
+        self.answer({"success": True, "in_force": True})
 
     def new_alias(self) -> None:
         sent = json.loads(self.body)

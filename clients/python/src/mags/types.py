@@ -249,6 +249,25 @@ class Access(TypedDict):
     port: int
 
 
+class SshAccess(TypedDict):
+    """Where to log in, as whom, and with which key; and what the sandbox proves itself with."""
+
+    success: bool
+    ssh_host: str
+    ssh_port: int
+    ssh_user: str
+    ssh_private_key: str  # in OpenSSH's form
+    ssh_host_key: str  # `ssh-ed25519 AAAA...`
+    known_hosts: str  # the same as a line of that file
+
+
+class SshKeyRevoked(TypedDict):
+    """`in_force`: the sandbox's host has said that nobody is in by that key any more."""
+
+    success: bool
+    in_force: bool
+
+
 class Alias(TypedDict):
     """A name for the URL of a workspace. Without a `port` it leads where the workspace's own URL does."""
 

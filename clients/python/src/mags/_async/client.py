@@ -6,11 +6,12 @@ from mags._async.account import Account
 from mags._async.files import Files
 from mags._async.images import Images
 from mags._async.sandboxes import Sandboxes
+from mags._async.ssh import Ssh
 from mags._async.urls import Urls
 from mags._async.workspaces import Workspaces
 
 
-class AsyncMags(Sandboxes, Workspaces, Urls, Files, Images, Account):
+class AsyncMags(Sandboxes, Workspaces, Urls, Ssh, Files, Images, Account):
     """A connection to a Mags server.
 
     Server and token come from the arguments, else from MAGS_API_URL and MAGS_API_TOKEN (then

@@ -7,11 +7,12 @@ from mags._sync.account import Account
 from mags._sync.files import Files
 from mags._sync.images import Images
 from mags._sync.sandboxes import Sandboxes
+from mags._sync.ssh import Ssh
 from mags._sync.urls import Urls
 from mags._sync.workspaces import Workspaces
 
 
-class Mags(Sandboxes, Workspaces, Urls, Files, Images, Account):
+class Mags(Sandboxes, Workspaces, Urls, Ssh, Files, Images, Account):
     """A connection to a Mags server.
 
     Server and token come from the arguments, else from MAGS_API_URL and MAGS_API_TOKEN (then

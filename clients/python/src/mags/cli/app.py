@@ -25,6 +25,8 @@ COMMANDS = {
     "status": "mags.cli.jobs:status",
     "list": "mags.cli.jobs:list_",
     "stop": "mags.cli.jobs:stop",
+    "ssh": "mags.cli.ssh:ssh",
+    "cp": "mags.cli.ssh:cp",
     "wake": "mags.cli.sandboxes:wake",
     "set": "mags.cli.sandboxes:set_",
     "sync": "mags.cli.workspaces:sync",
