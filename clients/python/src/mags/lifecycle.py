@@ -26,16 +26,20 @@ def first_script(startup_command: str | None) -> str:
 
 
 def is_up(job: Job) -> bool:
-    """Whether commands can run in the job's sandbox. Raises where there will be none."""
+    """Whether commands can run in the job's sandbox."""
+    if job["status"] in FINAL:
+        return job["sandbox"] == "running"
+    return job["status"] == "running" and bool(job["vm_id"])
+
+
+def require_sandbox(job: Job) -> None:
+    """Raises where a new job has ended and left none."""
     if job["status"] in FINAL and job["sandbox"] == "none":
         raise MagsError(
             job.get("message") or f"The sandbox of {job['request_id']} has ended: {_reason(job)}.",
             code="sandbox_ended",
             remediation="Look at its status and its events.",
         )
-    if job["status"] in FINAL:
-        return job["sandbox"] == "running"
-    return job["status"] == "running" and bool(job["vm_id"])
 
 
 def _reason(job: Job) -> str:

@@ -52,7 +52,7 @@ class Sandboxes(Jobs):
             startup_command=startup_command,
             **options,
         )
-        job = await self._until_up(submitted["request_id"], timeout, poll_interval)
+        job = await self._until_up(submitted["request_id"], timeout, poll_interval, is_new=True)
         return {"request_id": job["request_id"], "status": "running"}
 
     async def wake(self, name_or_id: str, *, timeout: float = 60.0) -> Job:
@@ -81,11 +81,15 @@ class Sandboxes(Jobs):
         ]
         return {**newest, "events": (before["events"] + newest["events"])[-count:]}
 
-    async def _until_up(self, request_id: str, timeout_s: float, poll_interval_s: float = LONG_POLL_S) -> Job:
-        """The job, once commands can run in its sandbox."""
+    async def _until_up(
+        self, request_id: str, timeout_s: float, poll_interval_s: float = LONG_POLL_S, *, is_new: bool = False
+    ) -> Job:
+        """The job, once commands can run in its sandbox. One that is woken may have none until then."""
         deadline = time.monotonic() + timeout_s
         job = await self.status(request_id)
         while not lifecycle.is_up(job):
+            if is_new:
+                lifecycle.require_sandbox(job)
             wait_s = min(deadline - time.monotonic(), max(poll_interval_s, LOOK_AGAIN_S))
             if wait_s <= 0:
                 raise lifecycle.not_up_in_time(job, timeout_s)
