@@ -102,6 +102,8 @@ def arm_keeping(death: Death, driver: OciDriver) -> None:
     """Points in the life of a held sandbox and its volume. Commits say for what: `before commit sync`."""
     for name in ("create", "start", "wait", "destroy"):
         setattr(driver.runs, name, death.around(f"run {name}", getattr(driver.runs, name)))
+    for name in ("freeze", "thaw"):
+        setattr(driver, name, death.around(f"driver {name}", getattr(driver, name)))
     write, forget, commit = Holdings.write, Holdings.forget, Client.commit
 
     def dying_write(self: Holdings, record: HeldRecord) -> None:

@@ -41,10 +41,13 @@ class AgentProcess:
         return await asyncio.wait_for(self._process.wait(), 30)
 
     async def signal(self, signum: signal.Signals) -> int:
+        self.send(signum)
+        return await self.ended()
+
+    def send(self, signum: signal.Signals) -> None:
         assert self._process is not None
         with suppress(ProcessLookupError):
             self._process.send_signal(signum)
-        return await self.ended()
 
     async def until_clean(self) -> None:
         """Nothing of any lease or held sandbox is left on disk."""
