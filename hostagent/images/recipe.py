@@ -42,7 +42,7 @@ RECIPES = {
                 *("python3", "python3-pip", "python3-venv", "python-is-python3", "nodejs", "npm"),
                 *("git", "curl", "wget", "openssh-server", "openssh-client", "ca-certificates"),
                 *("procps", "psmisc", "iproute2", "iputils-ping", "netcat-openbsd"),
-                *("less", "nano", "file", "jq", "xz-utils", "zip", "unzip"),
+                *("less", "nano", "file", "jq", "xz-utils", "zip", "unzip", "rsync"),
             ),
         ),
     )
