@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import os
+import random
+import statistics
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +33,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SOON: dict[str, Any] = {"idle_s": 0.5, "cpu_percent": 20.0, "stop_s": None, "with_runs": False}
 SOON_STOPPED = SOON | {"stop_s": 0.5}
+# How often these are done in one run: more by these variables.
+WAKES = int(os.environ.get("SLEEP_WAKES", "5"))
+RACES = int(os.environ.get("SLEEP_RACES", "20"))
 PORT = 9001
 # Answers each connection with what it sent.
 SERVER = f"""setsid python3 -c '
@@ -109,6 +116,31 @@ async def test_sleeps_and_is_woken_by_a_connection(bench: Bench) -> None:
     echoes = await asyncio.gather(*(bench.echo(sandbox, b"%03d" % number) for number in range(100)))
     assert echoes == [b"%03d" % number for number in range(100)]
     assert await bench.naps(sandbox, 3) == ["asleep", "connection", "asleep"]
+    await end(bench.plane, sandbox)
+
+
+async def test_wake_by_wake(bench: Bench, record_property: Any) -> None:
+    """How long a visitor waits who comes to one that sleeps: `SLEEP_WAKES=50 pytest -s`."""
+    sandbox = await bench.serving(sleep=SOON | {"idle_s": 0.1})
+    took_ms = []
+    for number in range(WAKES):
+        await bench.naps(sandbox, 2 * number + 1)
+        begun = time.monotonic()
+        assert await bench.echo(sandbox) == b"hello"
+        took_ms.append((time.monotonic() - begun) * 1000)
+    record_property("wake_ms", took_ms)
+    print(f"woken through the data port in ms: p50 {statistics.median(took_ms):.1f}, max {max(took_ms):.1f}")
+    await end(bench.plane, sandbox)
+
+
+async def test_requests_race_with_the_freeze(bench: Bench) -> None:
+    """They come when it is about to fall asleep. Each is answered."""
+    sandbox = await bench.serving(sleep=SOON | {"idle_s": 0.05})
+    for _ in range(RACES):
+        await asyncio.sleep(random.uniform(0.03, 0.08))
+        assert await bench.echo(sandbox) == b"hello"
+        assert (await bench.caller(sandbox).run("echo executed")).stdout == b"executed\n"
+    assert await says(bench.plane, sandbox, "echo ran") == "ran\n"
     await end(bench.plane, sandbox)
 
 
