@@ -16,7 +16,10 @@ from mags import Mags, MagsError
 def box(mags: Command, server: FakeServer) -> FakeJob:
     """A sandbox that stays, with nothing in it."""
     assert mags("new", "box").returncode == 0
-    return server.next_job()
+    job = server.next_job()
+    with job.changed:
+        assert job.changed.wait_for(lambda: job.is_final, timeout=20)
+    return job
 
 
 def test_new_waits_until_it_is_up_and_says_how_to_enter(mags: Command, server: FakeServer) -> None:
@@ -99,6 +102,19 @@ def test_events_are_shown_from_the_last(mags: Command, client: Mags, box: FakeJo
     newest = client.newest_events("box", 20)
     assert [event["detail"]["number"] for event in newest["events"]] == list(range(10, 30))
     assert client.events("box", page=4, page_size=10)["events"] == newest["events"][-1:]
+
+
+def test_saves_in_a_row_are_one_line(mags: Command, box: FakeJob) -> None:
+    with box.changed:
+        box.happened("up")
+        for version in range(1, 61):
+            box.happened("checkpoint", version=version)
+    assert (
+        mags("status", "-n", "12", "box")
+        .stdout.decode()
+        .splitlines()[-1]
+        .endswith("files saved by itself, 60 times  version 60")
+    )
 
 
 def test_events_cannot_steer_the_terminal(mags: Command, box: FakeJob) -> None:

@@ -20,13 +20,13 @@ def moment(stamp: str | None) -> str:
 
 
 def clock(stamp: str) -> str:
-    """The time of day to the second in the zone of this machine; with its day, unless that is today."""
+    """The time of day to the ms in the zone of this machine; with its day, unless that is today."""
     at = _parsed(stamp)
     if at is None:
         return printable(stamp)
     local = at.astimezone()
     is_today = local.date() == datetime.now(timezone.utc).astimezone().date()
-    return f"{local:%H:%M:%S}" if is_today else f"{local:%Y-%m-%d %H:%M:%S}"
+    return f"{'' if is_today else f'{local:%Y-%m-%d} '}{local:%H:%M:%S}.{local.microsecond // 1000:03}"
 
 
 def _parsed(stamp: str) -> datetime | None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mags import Mags
     from mags.types import LogPage
 
+EVENTS_LIMIT = 200  # of one answer
+EVENTS_A_LINE = 5  # read for each that is shown: some are shown together
 STATUSES = ("accepted", "running", "sleeping", "completed", "error")
 
 
@@ -67,7 +69,7 @@ def _stored_pages(client: Mags, job: str, unit: Literal["line", "record"]) -> It
     "-n",
     "--events",
     "count",
-    type=click.IntRange(0, 200),
+    type=click.IntRange(0, EVENTS_LIMIT),
     default=10,
     show_default=True,
     help="How many of the last events.",
@@ -80,13 +82,14 @@ def status(job: str, count: int, *, as_json: bool) -> None:
 
     client = connect()
     found = client.status(job)
-    answer = client.newest_events(found["request_id"], count) if count else None
+    read = min(count * EVENTS_A_LINE, EVENTS_LIMIT)
+    answer = client.newest_events(found["request_id"], read) if count else None
     if as_json:
-        click.echo(json.dumps({**found, "events": answer["events"] if answer else []}))
+        click.echo(json.dumps({**found, "events": answer["events"][-count:] if answer else []}))
         return
     click.echo(card.of(found))
-    if answer and (lines := timeline.of(answer)):
-        click.echo(f"\n{lines}")
+    if answer and answer["events"]:
+        click.echo(f"\n{timeline.of(answer, count)}")
 
 
 @click.command("list", short_help="List your jobs, newest first.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import click
@@ -21,6 +22,15 @@ WORDS = {
     "retrying": "trying again",
     "stop_requested": "asked to stop",
     "finished": "script ended",
+    "restored": "files restored",
+    "sync_requested": "asked to save",
+    "synced": "files saved",
+    "saved": "files saved",
+    "checkpoint": "files saved by itself",
+    "changed": "changed",
+    "sandbox_waits": "sandbox waits for a host",
+    "sandbox_stopped": "sandbox asked to stop",
+    "sandbox_ended": "sandbox ended",
     "url_opened": "URL opened",
     "save_failing": "saving fails",
     "save_works": "saving works again",
@@ -31,6 +41,7 @@ WORDS = {
     "up": "up",
     "recovering": "lost: being made anew",
     "recovered": "back",
+    "recovery_failed": "cannot come back",
     "startup_started": "start-up command started",
     "startup_exited": "start-up command ended",
 }
@@ -41,28 +52,32 @@ COLOURS = {
     "up": "cyan",
     "recovered": "green",
     "recovering": "yellow",
+    "recovery_failed": "red",
     "retrying": "yellow",
     "save_failing": "red",
 }
+OFTEN = frozenset({"checkpoint"})  # one a minute where something is always written
 STAGES = ("queued", "assigned", "restored", "started", "ms")  # ms, though their names do not say so
 
 
-def of(answer: EventList) -> str:
-    """What `mags status` prints below the card."""
-    shown = answer["events"]
-    if not shown:
-        return ""
-    earlier = answer["total"] - len(shown)
+def of(answer: EventList, count: int) -> str:
+    """What `mags status` prints below the card: the last `count` lines, of saves in a row only the last."""
+    rows = [list(row) for _, row in groupby(answer["events"], _row_of)][-count:]
+    earlier = answer["total"] - sum(map(len, rows))
     more = [click.style(f"  ... {earlier} earlier; --events shows more", dim=True)] if earlier else []
-    return "\n".join([*more, *(_line(event) for event in shown)])
+    return "\n".join([*more, *(_line(row[-1], len(row)) for row in rows)])
 
 
-def _line(event: Event) -> str:
+def _row_of(event: Event) -> object:
+    return event["kind"] if event["kind"] in OFTEN else id(event)
+
+
+def _line(event: Event, times: int) -> str:
     kind = event["kind"]
-    words = click.style(printable(WORDS.get(kind, kind.replace("_", " "))), fg=COLOURS.get(kind))
+    words = printable(WORDS.get(kind, kind.replace("_", " "))) + (f", {times} times" if times > 1 else "")
     details = ", ".join(_parts(event["detail"]))
-    at = click.style(clock(event["at"]), dim=True)
-    return f"  {at}  {words}" + (f"  {click.style(printable(details), dim=True)}" if details else "")
+    line = f"  {click.style(clock(event['at']), dim=True)}  {click.style(words, fg=COLOURS.get(kind))}"
+    return line + (f"  {click.style(printable(details), dim=True)}" if details else "")
 
 
 def _parts(detail: Mapping[str, object]) -> Iterator[str]:
