@@ -24,6 +24,10 @@ class ImageMissing(DriverError):
     """A sandbox is to stand on an image, or a build of one, that is not on this host."""
 
 
+class SandboxFrozen(DriverError):
+    """Nothing starts in a sandbox that is frozen, and nothing of this has."""
+
+
 class SandboxLost(DriverError):
     """A sandbox's end cannot be known: its shim is gone and left no exit file."""
 

@@ -29,6 +29,7 @@ EXEC_ID = re.compile(r"[a-z0-9]{8,32}")
 # What tells of the kind of input, for whoever finds the directory later.
 PIPE, TERMINAL = "pipe", "terminal"
 END_STDIN_S = 10.0  # for a shim that is busy
+THAW_S = 5.0  # from a freeze to the thaw, for an agent that is busy
 ATTACH_BYTES = 64 * 1024  # more than conmon sends at once
 
 _P = ParamSpec("_P")
@@ -114,6 +115,19 @@ class OciExecs(OciRuns):
         run.note_input(spec)
         self._group(run).make()
         run.note_oom_kills(self._group(run).oom_kills())
+
+    def _open_gate(self, run: RunBundle) -> None:
+        """An agent that has just frozen the sandbox sees who is connected to it, and thaws it again."""
+        deadline, name = time.monotonic() + THAW_S, self._host.group(run.sandbox.sandbox_id)
+        while cgroup.is_frozen(self._host.groups, name) and time.monotonic() < deadline:
+            time.sleep(LOOK_AGAIN_S)
+        super()._open_gate(run)
+
+    def is_sandbox_up(self, key: str) -> bool:
+        """Whether its first process lives."""
+        sandbox = self._run(key).sandbox
+        pid = sandbox.pid()
+        return pid is not None and sandbox.phase() is Phase.RUNNING and not process.is_ending(pid)
 
     def found_keys(self) -> list[str]:
         """Of all execs of which anything exists, in whatever sandbox."""

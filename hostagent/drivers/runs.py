@@ -23,7 +23,7 @@ from hostagent.drivers.runbundle import RunBundle
 from hostagent.drivers.rungroup import RunGroup
 from hostagent.drivers.runoutput import RunOutputs
 from hostagent.drivers.stopwatch import Stopwatch
-from hostagent.errors import DriverError
+from hostagent.errors import DriverError, SandboxFrozen
 from hostagent.linux import cgroup, notify, process
 
 RUN_ID = re.compile(r"[a-z0-9]{8,32}")
@@ -138,7 +138,7 @@ class OciRuns:
 
     def _open_gate(self, run: RunBundle) -> None:
         if cgroup.is_frozen(self._host.groups, self._host.group(run.sandbox.sandbox_id)):
-            raise DriverError(f"{run.sandbox.name} is frozen", "thaw it first")
+            raise SandboxFrozen(f"{run.sandbox.name} is frozen", "thaw it first")
         if run.phase() is not Phase.RUNNING or not self._still_waits(run):
             if run.phase() is Phase.CREATED and not self._has_waiter(run):
                 raise DriverError(f"the shim of {run.name} is gone: it cannot start any more")

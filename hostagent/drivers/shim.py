@@ -15,7 +15,7 @@ from hostagent.config import Config
 from hostagent.drivers.bundle import Bundle
 from hostagent.drivers.runbundle import RunBundle
 from hostagent.drivers.spec import OOM_SCORE_ADJ
-from hostagent.errors import ConfigError, DriverError
+from hostagent.errors import ConfigError, DriverError, SandboxFrozen
 from hostagent.linux import process
 from hostagent.linux.launch import ENVIRONMENT, Launch
 
@@ -213,7 +213,7 @@ def read_pid(engine: Engine, answer: bytes, command: str) -> int:
             f"conmon ended before {engine.runtime.name} {command} ({answer[:200]!r})"
         ) from error
     if pid <= 0:
-        raise DriverError(
-            f"{engine.runtime.name} {command} failed: {str(message.get('message', '')).strip()[:2000]}"
-        )
+        said = str(message.get("message", "")).strip()[:2000]
+        kind = SandboxFrozen if "paused" in said else DriverError
+        raise kind(f"{engine.runtime.name} {command} failed: {said}")
     return pid

@@ -17,7 +17,7 @@ from hostagent.config import Config
 from hostagent.drivers.base import ExecSpec, Phase, Terminal
 from hostagent.drivers.execs import EXEC, OciExecs
 from hostagent.drivers.visitor import Visitor
-from hostagent.errors import AgentError, DriverError
+from hostagent.errors import AgentError, DriverError, SandboxFrozen
 from hostagent.execs.errors import ExecError
 from hostagent.execs.records import End, Start, load, save
 from hostagent.execs.running import AGAIN_S, Exec
@@ -25,6 +25,8 @@ from hostagent.linux import cgroup
 
 LAUNCHER = "launcher-exec"
 SWEEP_S = 60.0
+# A sandbox may be frozen while an exec is started: its agent sees that somebody is there, and thaws it.
+FROZEN_TRIES = 3
 # A caller that was not answered may ask again for so long: an id that is known does not start twice.
 FORGET_S = 24 * 3600.0
 
@@ -123,17 +125,27 @@ class Execs:
         if b"\0" in spec.script:
             raise ExecError("bad_command", "a command cannot hold NUL")
         await self._visitor.ready()
+        for _ in range(FROZEN_TRIES):
+            try:
+                await self._start_once(spec, start)
+            except SandboxFrozen:
+                continue
+            except (OSError, DriverError) as error:
+                raise ExecError("not_started", str(error)) from error
+            exec_ = Exec(self._driver, spec.key, self._limits.output_bytes)
+            self._watch(exec_)
+            return exec_
+        raise ExecError("asleep", "the sandbox sleeps")
+
+    async def _start_once(self, spec: ExecSpec, start: Start) -> None:
         try:
             await self._driver.create(spec)
             save(self._driver.bundle(spec.key).path, start)
             await self._driver.start(spec.key)
-        except (OSError, DriverError) as error:
+        except (OSError, DriverError):
             with contextlib.suppress(OSError, DriverError):
                 await self._driver.destroy(spec.key)
-            raise ExecError("not_started", str(error)) from error
-        exec_ = Exec(self._driver, spec.key, self._limits.output_bytes)
-        self._watch(exec_)
-        return exec_
+            raise
 
     async def kill_left(self, sandbox_id: str, exec_id: str) -> None:
         """What an exec that has ended left running. Raises DriverError where it does not die."""

@@ -14,8 +14,6 @@ from hostagent.execs.errors import ExecError
 from hostagent.execs.house import Execs
 from hostagent.startupwire import Answer, Ended, Refused, Running, Started, StartOrder
 
-ASLEEP = "asleep"
-
 
 class Orders:
     def __init__(self, execs: Execs, is_frozen: Callable[[str], Awaitable[bool]]) -> None:
@@ -23,18 +21,17 @@ class Orders:
         self._is_frozen = is_frozen
 
     async def start(self, sandbox_id: str, order: str) -> dict[str, Any]:
-        return await self._answered(sandbox_id, lambda: self._start(sandbox_id, startupwire.order_of(order)))
+        return await self._answered(lambda: self._start(sandbox_id, startupwire.order_of(order)))
 
     async def end(self, sandbox_id: str, exec_id: str) -> dict[str, Any]:
-        return await self._answered(sandbox_id, lambda: self._end(sandbox_id, exec_id))
+        return await self._answered(lambda: self._end(sandbox_id, exec_id))
 
-    async def _answered(self, sandbox_id: str, work: Callable[[], Awaitable[Answer]]) -> dict[str, Any]:
+    async def _answered(self, work: Callable[[], Awaitable[Answer]]) -> dict[str, Any]:
         answer: Answer
         try:
             answer = await work()
         except ExecError as error:
-            # Frozen in the middle of it is no fault of the command's.
-            answer = Refused(ASLEEP if await self._is_frozen(sandbox_id) else error.code, str(error))
+            answer = Refused(error.code, str(error))
         except (AgentError, ValueError, OSError) as error:
             answer = Refused("host_trouble", str(error))
         values: dict[str, Any] = msgspec.to_builtins(answer)
@@ -42,7 +39,7 @@ class Orders:
 
     async def _start(self, sandbox_id: str, order: StartOrder) -> Answer:
         if await self._is_frozen(sandbox_id):
-            return Refused(ASLEEP, "the sandbox sleeps")
+            return Refused("asleep", "the sandbox sleeps")
         if order.previous is not None:
             await self._execs.kill_left(sandbox_id, order.previous)
         if order.forget is not None:

@@ -75,35 +75,36 @@ class Exec:
         """Wait for its end, write that down, and remove what is not needed any more."""
         expiring = asyncio.create_task(self._expire())
         try:
-            try:
-                exit_, total = await self._follow()
-                end = self._end(exit_, total)
-            except SandboxLost:
-                end = End(Outcome.LOST, None, round(time.time() * 1000), Mark())
+            end = await self._follow()
         finally:
             expiring.cancel()
         await self._finish(end)
 
-    async def _follow(self) -> tuple[Exit, Mark]:
+    async def _follow(self) -> End:
         try:
             ledger = Ledger(self.bundle.spool, self._limit_bytes, self._cut, self._save_cut)
-        except FileNotFoundError as error:
-            raise SandboxLost(f"the sandbox of exec {self.key} is gone") from error
+        except FileNotFoundError:  # it went with its sandbox
+            return _lost(Mark())
         with contextlib.closing(ledger):
             following = asyncio.create_task(ledger.follow())
             try:
                 exit_ = await self.driver.wait(self.key)
+            except (SandboxLost, FileNotFoundError):
+                return _lost(await ledger.finish())
             finally:
                 following.cancel()
                 await asyncio.gather(following, return_exceptions=True)
-            return exit_, await ledger.finish()
+            return await self._end(exit_, await ledger.finish())
 
     def _save_cut(self, cut: Cut) -> None:
         save(self.bundle.path, cut)
         self._cut = cut
 
-    def _end(self, exit_: Exit, total: Mark) -> End:
-        return End(self._outcome(exit_), exit_.exit_code, exit_.at_ms, total)
+    async def _end(self, exit_: Exit, total: Mark) -> End:
+        outcome = self._outcome(exit_)
+        if outcome is Outcome.SIGNALED and not await self.driver.slow(self.driver.is_sandbox_up, self.key):
+            return _lost(total)  # all of the sandbox was killed: that is no end of the command's own
+        return End(outcome, exit_.exit_code, exit_.at_ms, total)
 
     def _outcome(self, exit_: Exit) -> Outcome:
         number = exit_.exit_code - 128
@@ -162,3 +163,7 @@ class Exec:
     def forget(self) -> None:
         self.forget_output()
         shutil.rmtree(self.bundle.path, ignore_errors=True)
+
+
+def _lost(total: Mark) -> End:
+    return End(Outcome.LOST, None, round(time.time() * 1000), total)

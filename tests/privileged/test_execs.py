@@ -26,6 +26,7 @@ from tests.privileged.sandbox import Held, Sandboxes, new_id
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 IN_A_ROW = int(os.environ.get("EXECS_IN_A_ROW", "200"))
+SILENT_S = int(os.environ.get("EXECS_SILENT_S", "2"))  # beyond 120: longer than keepalive's patience
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -46,7 +47,7 @@ async def held(driver: OciDriver, config: Config) -> AsyncIterator[Held]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def ported(config: Config, held: Held) -> AsyncIterator[Ported]:
-    async with data_port(config, exec_output_mb=4) as ported:
+    async with data_port(config, exec_output_mb=4, wake_s=1.0) as ported:
         yield ported
 
 
@@ -202,6 +203,43 @@ async def test_terminal(caller: Caller) -> None:
     assert (end.outcome, end.exit_code) == (Outcome.SIGNALED, 130)
 
 
+async def test_kill_reaches_all_processes_of_a_terminal(caller: Caller, held: Held) -> None:
+    """Also those in sessions of their own, that no signal to the terminal reaches."""
+    start = opening("setsid -f sleep 999; (sleep 999 &) ; echo up; sleep 999", terminal=Size(24, 80))
+    async with caller.opened(start) as reader:
+        await reader.until(b"up")
+        await reader.connection.send(Signal("KILL"))
+        end = await reader.ended()
+    assert (end.outcome, end.exit_code) == (Outcome.KILLED, 137)
+    assert await _sleepers(held) == 0
+
+
+async def test_silent_exec_is_not_cut(caller: Caller) -> None:
+    result = await client.run(caller.place, opening(f"sleep {SILENT_S}; echo done"))
+    assert (result.stdout, result.end.outcome) == (b"done\n", Outcome.EXITED)
+
+
+async def test_exec_that_meets_a_freeze_is_not_lost(caller: Caller, ported: Ported, held: Held) -> None:
+    """The agent freezes an idle sandbox, sees that somebody has just come, and thaws it."""
+
+    async def agent(_line: str) -> dict[str, object]:
+        await thawed.wait()
+        return {"awake": True}
+
+    results = []
+    async with control.serve(ported.config.state_dir, agent):
+        for delay_ms in range(12):
+            thawed = asyncio.Event()
+            running = asyncio.create_task(caller.run("echo ok"))
+            await asyncio.sleep(delay_ms / 1000)
+            await held.driver.freeze(held.sandbox_id)
+            await asyncio.sleep(0.02)
+            await held.driver.thaw(held.sandbox_id)
+            thawed.set()
+            results.append(await running)
+    assert {(r.stdout, r.end.outcome) for r in results} == {(b"ok\n", Outcome.EXITED)}
+
+
 async def test_shell_in_a_terminal_survives_its_callers(caller: Caller) -> None:
     start = opening("exec bash --norc -i", terminal=Size(24, 80))
     async with caller.opened(start) as reader:
@@ -285,7 +323,7 @@ async def test_execs_end_with_their_sandbox(driver: OciDriver, config: Config, p
             await reader.until(b"up")
             await driver.destroy(doomed.sandbox_id)
             end = await reader.ended()
-    assert (end.outcome, end.exit_code) in ((Outcome.LOST, None), (Outcome.SIGNALED, 137))
+    assert (end.outcome, end.exit_code, end.stdout) == (Outcome.LOST, None, 3)
     assert ported.port._execs.running(doomed.sandbox_id) == 0
     with pytest.raises(ExecRefused) as caught:  # its record is there, it is not
         await caller.run("true")
