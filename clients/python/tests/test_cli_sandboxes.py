@@ -16,7 +16,10 @@ from mags import Mags, MagsError
 def box(mags: Command, server: FakeServer) -> FakeJob:
     """A sandbox that stays, with nothing in it."""
     assert mags("new", "box").returncode == 0
-    job = server.next_job()
+    return ended(server.next_job())
+
+
+def ended(job: FakeJob) -> FakeJob:
     with job.changed:
         assert job.changed.wait_for(lambda: job.is_final, timeout=20)
     return job
@@ -138,7 +141,7 @@ def test_set_says_what_is_so_now(mags: Command, box: FakeJob) -> None:
 
 def test_the_sdk_has_them_all(client: Mags, server: FakeServer) -> None:
     ready = client.new("box", persistent=True, environment={"A": "b"})
-    job = server.next_job()
+    job = ended(server.next_job())
     assert ready == {"request_id": job.id, "status": "running"}
     assert "no_sync" not in job.sent
     job.sleep()
