@@ -10,7 +10,7 @@ from core.labels import label_uuid
 from gateways.errors import NoSuchLabel
 from hosts.tickets import Target
 from jobs.models import Job
-from jobs.standing import Standing, groups_of, sandbox_serving, standing_of
+from jobs.standing import Standing, groups_of, sandbox_serving, standing_job, standing_of
 from sandboxes.models import Sandbox
 from ssh.selectors import doors_open
 from workspaces.selectors import workspace_find
@@ -23,7 +23,7 @@ NO_DATA_PORT = "The sandbox runs on a host that gateways cannot reach."
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`sandbox` has its host while `standing` is running. `why` is for visitors, where it is stopped."""
+    """`sandbox` has its host while `standing` is running. `why` is for visitors: so it cannot be reached."""
 
     standing: Standing
     sandbox: Sandbox | None
@@ -51,6 +51,21 @@ def place_find(label: str, kind: Kind) -> Place:
     if standing is Standing.RUNNING and sandbox and sandbox.host and sandbox.host.data_port is None:
         return Place(Standing.STOPPED, sandbox, target, NO_DATA_PORT)
     return Place(standing, sandbox, target)
+
+
+def job_behind(label: str, kind: Kind) -> Job | None:
+    """Whose sandbox gets up for the visitors of a label that exists."""
+    label_id = label_uuid(label)
+    if kind == "ssh":
+        door = doors_open().filter(pk=label_id).first() if label_id else None
+        if door is None or door.workspace_id is None:
+            return None  # without a workspace there is nothing that it could come back from
+        return standing_job(door.workspace_id)
+    if label_id is not None:
+        return Job.objects.filter(pk=label_id).first()
+    alias = alias_find(label)
+    workspace = workspace_find(alias.owner, alias.workspace_name) if alias else None
+    return standing_job(workspace.pk) if workspace else None
 
 
 def _of_door(label: str) -> tuple[Sandbox | None, Target]:

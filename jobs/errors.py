@@ -16,15 +16,15 @@ class ScriptTooLarge(TooLarge):
     default_remediation = "Fetch large inputs from inside the script instead of embedding them."
 
 
-class NotAvailableYet(Invalid):
-    code = "not_available_yet"
-    default_remediation = "Leave the named fields out."
-
-
 class NotPersistent(Invalid):
     code = "not_persistent"
     default_message = "Only a persistent job has a URL or a start-up command, or can be kept awake."
     default_remediation = "Submit the job with `persistent` and a `workspace_id`."
+
+
+class Superseded(Conflict):
+    code = "superseded"
+    default_message = "A newer job on the workspace says what its sandbox is to be like."
 
 
 class NeverFits(Invalid):

@@ -10,3 +10,4 @@ ENVIRONMENT_COUNT_LIMIT = 500
 ENVIRONMENT_ITEM_LIMIT_BYTES = 128 * 1024 - 1  # Linux: MAX_ARG_STRLEN, with "=" and the final NUL
 ENVIRONMENT_LIMIT_BYTES = 512 * 1024  # Linux shares 2 MiB (a quarter of the stack) with the arguments
 FILES_LIMIT = 100
+STARTUP_LIMIT_BYTES = 16 * 1024

@@ -112,9 +112,9 @@ def pool() -> Pool:
 
 def _jobs(actor: User) -> QuerySet[Job]:
     """Jobs with what their wire form needs: `job.current` is the lease of the present attempt, with
-    its host, or None. Scripts are large and not part of it."""
+    its host, or None; and the sandbox. Scripts are large and not part of it."""
     jobs = Job.objects.filter(owner=actor).annotate(current=_current())
-    jobs = jobs.select_related("current__host")  # type: ignore[misc]  # the plugin overlooks annotations
+    jobs = jobs.select_related("current__host", "in_sandbox__host")  # type: ignore[misc]  # the plugin overlooks annotations
     return jobs.defer("script", "environment")
 
 
@@ -132,6 +132,10 @@ _JOB_BY_ID = Prepared(
             host_id=F("current__host"),
             host_name=F("current__host__name"),
             host_isolation=F("current__host__isolation"),
+            box_state=F("in_sandbox__state"),
+            box_host_id=F("in_sandbox__host"),
+            box_host_name=F("in_sandbox__host__name"),
+            box_host_isolation=F("in_sandbox__host__isolation"),
         )
         .defer("script", "environment")
     )
@@ -149,6 +153,14 @@ def _job_by_id(actor: User, job_id: uuid.UUID) -> Job | None:
         current = part_of(Lease, id=row["lease_id"], sandbox_id=row["sandbox_id"])
         current.host = host
         row["current"] = current
+    if job.in_sandbox_id is not None:
+        job.in_sandbox = part_of(Sandbox, id=job.in_sandbox_id, state=row["box_state"])
+        if row["box_host_id"] is not None:
+            job.in_sandbox.host = part_of(
+                Host, id=row["box_host_id"], name=row["box_host_name"], isolation=row["box_host_isolation"]
+            )
+        else:
+            job.in_sandbox.host = None
     return job
 
 

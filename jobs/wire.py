@@ -6,15 +6,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.labels import label_url
+from hosts.models import Host
 from jobs.logs import LogPage
 from jobs.models import Job, Lease
-from jobs.states import JOB_FINAL
+from jobs.states import JOB_FINAL, SandboxState
+from sandboxes.states import SandboxPhase
 from workspaces.models import Version
 
 
 def job_object(job: Job) -> dict[str, Any]:
-    """A job that was read with `job.current` (selectors)."""
-    lease: Lease | None = getattr(job, "current", None)  # Django leaves it out where there is none
+    """A job that was read with `job.current` and its sandbox (selectors)."""
+    sandbox_id, host = _where(job)
     return {
         "request_id": str(job.pk),
         "id": str(job.pk),
@@ -23,12 +25,12 @@ def job_object(job: Job) -> dict[str, Any]:
         "reason": job.reason or None,
         "message": job.message or None,
         "exit_code": job.exit_code,
-        # Shown only once commands can run in it: clients take it as the sign for that.
-        "vm_id": lease.sandbox_id if lease and job.started_at else None,
+        "vm_id": sandbox_id,
         "workspace_id": job.workspace_name or None,
         "base_workspace_id": job.base_name or None,
         "persistent": job.is_persistent,
-        "no_sleep": False,
+        "no_sleep": job.no_sleep,
+        "startup_command": job.startup_command or None,
         "url": label_url(str(job.pk)) if job.url_port else None,
         "ssh": None,
         "script_duration_ms": job.script_duration_ms,
@@ -36,9 +38,10 @@ def job_object(job: Job) -> dict[str, Any]:
         "started_at": stamp(job.started_at),
         "finished_at": stamp(job.finished_at),
         "stop_requested_at": stamp(job.stop_requested_at),
-        "host": lease.host.name if lease else None,
-        "isolation": lease.host.isolation if lease else None,
+        "host": host.name if host else None,
+        "isolation": host.isolation if host else None,
         "sandbox": job.sandbox,
+        "sandbox_message": job.sandbox_message or None,
         "durable_at": stamp(job.durable_at),
         "unsaved_since": stamp(job.unsaved_since),
         "timings": job.timings,
@@ -51,6 +54,19 @@ def job_object(job: Job) -> dict[str, Any]:
         "retries": job.retries,
         "log_bytes": job.log_bytes,
     }
+
+
+def _where(job: Job) -> tuple[str | None, Host | None]:
+    """The sandbox that the job has or had, and its host. The sandbox is named only once commands can run in
+    it: clients take it as the sign for that. One that sleeps and has ended has no name."""
+    box = job.in_sandbox if job.status in JOB_FINAL and job.sandbox != SandboxState.NONE else None
+    if box is not None:
+        is_up = box.state in {SandboxPhase.RUNNING, SandboxPhase.ENDING}
+        return (box.pk, box.host) if is_up else (None, None)
+    lease: Lease | None = getattr(job, "current", None)  # Django leaves it out where there is none
+    if lease is None:
+        return None, None
+    return lease.sandbox_id if job.started_at else None, lease.host
 
 
 def receipt_object(job: Job, version: Version) -> dict[str, Any]:

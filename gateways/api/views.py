@@ -14,9 +14,11 @@ from gateways.api.authentication import GatewayAuthentication, IsGateway
 from gateways.api.queries import query_of
 from gateways.api.wire import route_object
 from gateways.errors import NoSuchLabel
-from gateways.selectors import label_exists, place_find
+from gateways.selectors import Place, job_behind, label_exists, place_find
 from jobs.errors import CannotWake
+from jobs.services import sandbox_wake
 from jobs.standing import Standing
+from jobs.states import WakeCause
 from ssh.selectors import ports_listed, revision_of
 from ssh.services import LIST_GROUP, ports_heard
 
@@ -41,15 +43,26 @@ class WakeView(WaitingView):
     def post(self, request: Request, label: str) -> Response | None:
         query = query_of(request.query_params.dict())
         self._label, self._kind = label, query.kind
-        self.wait_for(query.wait_s, *place_find(label, query.kind).groups)
+        self.wait_for(query.wait_s, *self._place().groups)
         return self.look()
 
     def look(self) -> Response | None:
-        place = place_find(self._label, self._kind)
-        if place.standing is Standing.STOPPED:
-            raise CannotWake(place.why)
+        place = self._place()
         is_due = place.standing is Standing.RUNNING or self.is_over
         return Response(route_object(place)) if is_due else None
+
+    def _place(self) -> Place:
+        """Where the label leads, to something that runs or is coming up. Raises CannotWake."""
+        place = place_find(self._label, self._kind)
+        if place.standing is not Standing.STOPPED:
+            return place
+        job = None if place.why else job_behind(self._label, self._kind)
+        if job is None:
+            raise CannotWake(place.why)
+        sandbox_wake(job, WakeCause.SSH if self._kind == "ssh" else WakeCause.URL)
+        woken = place_find(self._label, self._kind)
+        self.waiter.listen(*woken.groups)
+        return woken
 
 
 @extend_schema(exclude=True)

@@ -20,6 +20,7 @@ _JOB: dict[str, Any] = {
     "base_workspace_id": None,
     "persistent": False,
     "no_sleep": False,
+    "startup_command": None,
     "url": None,
     "ssh": None,
     "script_duration_ms": 12,
@@ -30,6 +31,7 @@ _JOB: dict[str, Any] = {
     "host": "host-1",
     "isolation": "container",
     "sandbox": "none",
+    "sandbox_message": None,
     "durable_at": None,
     "unsaved_since": None,
     "timings": {"queued": 2, "assigned": 3, "restored": 5, "started": 8},
@@ -59,7 +61,16 @@ SUBMIT = [
 ]
 JOB = [_response(_JOB)]
 LIST = [_response({"jobs": [_JOB]} | _PAGE)]
-PATCH = [_request({"name": "nightly"}), _response(_JOB | {"name": "nightly"})]
+_KEPT = _JOB | {
+    "name": "web",
+    "workspace_id": "web",
+    "persistent": True,
+    "no_sleep": True,
+    "sandbox": "running",
+}
+_STARTUP = {"startup_command": "python3 -m http.server 8080"}
+PATCH = [_request({"no_sleep": True} | _STARTUP), _response(_KEPT | {"no_sleep": True} | _STARTUP)]
+WAKE = [_response(_KEPT | {"sandbox": "sleeping", "vm_id": None, "host": None}, "202")]
 SYNC = [
     _response(
         {

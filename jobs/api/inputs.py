@@ -11,7 +11,7 @@ from rest_framework import serializers
 from core.api.ports import SSH_PORT, PortField, UrlPortField
 from images.selectors import image_exists, image_names
 from jobs import limits
-from jobs.errors import NotAvailableYet, NotPersistent, ScriptTooLarge
+from jobs.errors import NotPersistent, ScriptTooLarge
 from jobs.selectors import NAME
 from jobs.services import DEFAULT_IMAGE, JobSpec
 
@@ -20,10 +20,10 @@ ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 IMAGE = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 NAME_RULE = "1 to 63 letters, digits, dots, dashes or underscores, beginning with a letter or digit"
 
-# Of later parts of Mags: refused with a clear word rather than ignored, because a job that runs
-# without what it asked for is worse than one that does not run.
-PERSISTENT_ONLY: tuple[str, ...] = ("startup_command", "no_sleep")
-LATER = ("startup_command", "no_sleep")
+# Refused with a clear word rather than ignored: a job that runs without what it asked for is worse than one
+# that does not run.
+PERSISTENT_ONLY = ("no_sleep", "url", "startup_command")
+TRUE = ("1", "true", "yes", "on")
 URL_PORT = 8080  # where none is named
 
 
@@ -50,6 +50,19 @@ class NameField(StringField):
         if name and not NAME.fullmatch(name):
             raise serializers.ValidationError(f"must be {NAME_RULE}")
         return name
+
+
+class StartupField(StringField):
+    """A shell command; empty means none, null that nothing is said."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"required": False, "allow_blank": True, "allow_null": True} | options)
+
+    def to_internal_value(self, data: Any) -> str:
+        command = super().to_internal_value(data)
+        if len(command.encode()) > limits.STARTUP_LIMIT_BYTES:
+            raise serializers.ValidationError(f"at most {limits.STARTUP_LIMIT_BYTES} bytes")
+        return command if command.strip() else ""
 
 
 class EnvironmentField(serializers.DictField):
@@ -119,7 +132,11 @@ class JobInput(serializers.Serializer[Any]):
     persistent = serializers.BooleanField(
         **_optional(), help_text="The sandbox outlives the script, and its workspace is saved."
     )
-    no_sleep = serializers.BooleanField(**_optional(), help_text="Not available yet.")
+    no_sleep = serializers.BooleanField(
+        **_optional(),
+        help_text="Always on: the sandbox does not sleep, and comes back when it is lost. Needs `persistent`;"
+        " left out, it is as the workspace's newest persistent job says.",
+    )
     no_sync = serializers.BooleanField(**_optional(), help_text="Save nothing unless a sync asks for it.")
     url = serializers.BooleanField(
         **_optional(), help_text="Give the sandbox a public URL. Needs `persistent`."
@@ -129,7 +146,10 @@ class JobInput(serializers.Serializer[Any]):
     base_workspace_id = NameField(
         help_text="What a new workspace begins as; alone: read-only below what the job writes."
     )
-    startup_command = StringField(**_optional(), allow_blank=True, help_text="Not available yet.")
+    startup_command = StartupField(
+        help_text="Run in each sandbox that is made for the workspace without a script. Needs `persistent`;"
+        " left out, it is as the workspace's newest persistent job says."
+    )
     file_ids = FileIdsField(**_optional(), help_text="Uploads, at `/uploads/<name>` in the sandbox.")
 
     def validate_script(self, script: str) -> str:
@@ -150,15 +170,9 @@ class JobInput(serializers.Serializer[Any]):
             names = ", ".join(image_names())
             raise serializers.ValidationError({"rootfs_type": f"there is no such image; there are: {names}"})
         attrs["rootfs_type"] = image
-        if attrs.get("no_sleep") and not attrs.get("persistent"):
-            raise NotPersistent("no_sleep needs persistent.", fields={"no_sleep": "needs persistent"})
-        if attrs.get("url") and not attrs.get("persistent"):
-            raise NotPersistent("url needs persistent.", fields={"url": "needs persistent"})
-        later: dict[str, str] = {
-            name: "is not available on this server yet" for name in LATER if attrs.get(name)
-        }
-        if later:
-            raise NotAvailableYet(f"Not available on this server yet: {', '.join(later)}.", fields=later)
+        wanting = {name: "needs persistent" for name in PERSISTENT_ONLY if attrs.get(name)}
+        if wanting and not attrs.get("persistent"):
+            raise NotPersistent(f"{', '.join(wanting)}: needs persistent.", fields=wanting)
         return attrs
 
     def spec(self) -> JobSpec:
@@ -180,19 +194,27 @@ class JobInput(serializers.Serializer[Any]):
             is_persistent=bool(given.get("persistent")),
             is_synced=not given.get("no_sync"),
             url_port=(given.get("port") or URL_PORT) if given.get("url") else None,
+            no_sleep=given.get("no_sleep"),
+            startup_command=given.get("startup_command"),
+            idle_s=given.get("idle_s"),
             file_ids=tuple(given.get("file_ids") or ()),
         )
 
 
 def _take_aliases(attrs: dict[str, Any]) -> None:
-    """Published clients pass some options as environment variables. A field of its own wins; the
-    others of the prefix are about sleep, which ephemeral jobs do not."""
+    """Published clients pass some options as environment variables. A field of its own wins; those about
+    sleep mean nothing to jobs whose sandbox does not outlive them."""
     environment = attrs.get("environment") or {}
     aliases = {name: environment.pop(name) for name in list(environment) if name.startswith(ALIAS_PREFIX)}
     if attrs.get("memory_mb") is None and (text := aliases.get("__MAGS_MEM_GB")):
         attrs["memory_mb"] = _memory_mb(text)
     if not attrs.get("rootfs_type"):
         attrs["rootfs_type"] = aliases.get("__MAGS_ROOTFS_TYPE")
+    if attrs.get("persistent"):
+        if attrs.get("no_sleep") is None and (text := aliases.get("__MAGS_KEEP_ALIVE")):
+            attrs["no_sleep"] = text.strip().lower() in TRUE
+        if text := aliases.get("__MAGS_IDLE_MIN"):
+            attrs["idle_s"] = _idle_s(text)
 
 
 def _memory_mb(text: str) -> int:
@@ -203,18 +225,25 @@ def _memory_mb(text: str) -> int:
     raise serializers.ValidationError({"environment.__MAGS_MEM_GB": "must be a number of GB"})
 
 
+def _idle_s(text: str) -> int:
+    if re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,3})?", text):
+        found = round(float(text) * 60)
+        if found > 0:
+            return found
+    raise serializers.ValidationError({"environment.__MAGS_IDLE_MIN": "must be a number of minutes"})
+
+
 class JobPatchInput(serializers.Serializer[Any]):
     """What may be changed about a job."""
 
     name = NameField()
-    startup_command = StringField(**_optional(), allow_blank=True, help_text="Persistent jobs only.")
+    startup_command = StartupField(help_text="Persistent jobs only; empty: none.")
     no_sleep = serializers.BooleanField(**_optional(), help_text="Persistent jobs only.")
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        refused = {name: "needs a persistent job" for name in PERSISTENT_ONLY if name in attrs}
-        if refused:
-            raise NotPersistent(fields=refused)
-        return attrs
+    def changes(self) -> dict[str, Any]:
+        """What is to be changed, once it is valid. Null changes nothing but takes a name away."""
+        given = self.validated_data
+        return {name: value for name, value in given.items() if value is not None}
 
 
 class AccessInput(serializers.Serializer[Any]):

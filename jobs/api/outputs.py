@@ -83,11 +83,12 @@ class JobOutput(serializers.Serializer[Job]):
     reason = serializers.CharField(allow_null=True, help_text="Why it waits or ended the way it did.")
     message = serializers.CharField(allow_null=True, help_text="The reason in a sentence.")
     exit_code = serializers.IntegerField(allow_null=True)
-    vm_id = serializers.CharField(allow_null=True, help_text="The sandbox, once the script has started.")
+    vm_id = serializers.CharField(allow_null=True, help_text="The sandbox, once commands can run in it.")
     workspace_id = serializers.CharField(allow_null=True)
     base_workspace_id = serializers.CharField(allow_null=True)
     persistent = serializers.BooleanField()
-    no_sleep = serializers.BooleanField()
+    no_sleep = serializers.BooleanField(help_text="Its sandbox is always on.")
+    startup_command = serializers.CharField(allow_null=True)
     url = serializers.CharField(allow_null=True)
     ssh = serializers.CharField(allow_null=True)
     script_duration_ms = serializers.IntegerField(allow_null=True)
@@ -98,6 +99,9 @@ class JobOutput(serializers.Serializer[Job]):
     host = serializers.CharField(allow_null=True)
     isolation = serializers.ChoiceField(["container", "gvisor", "microvm"], allow_null=True)
     sandbox = serializers.ChoiceField(list(SandboxState))
+    sandbox_message = serializers.CharField(
+        allow_null=True, help_text="Why the sandbox that is to be there is not up, in a sentence."
+    )
     durable_at = serializers.DateTimeField(allow_null=True, help_text="When its files were last saved.")
     unsaved_since = serializers.DateTimeField(
         allow_null=True, help_text="Saving them has failed since then, and goes on being tried."

@@ -14,4 +14,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("mags-jobs/<str:job>/status", views.JobStatusView.as_view()),
     path("mags-jobs/<str:job>/stop", views.JobStopView.as_view()),
     path("mags-jobs/<str:job>/sync", views.JobSyncView.as_view()),
+    path("mags-jobs/<str:job>/wake", views.JobWakeView.as_view()),
 ]

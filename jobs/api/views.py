@@ -20,8 +20,8 @@ from jobs.api import examples, inputs, outputs, queries
 from jobs.api.waiting import JobWaitingView
 from jobs.errors import NotSavedInTime
 from jobs.models import Job
-from jobs.services import job_stop, job_submit, job_sync, job_update
-from jobs.states import JOB_FINAL
+from jobs.services import job_stop, job_submit, job_sync, job_update, sandbox_wake
+from jobs.states import JOB_FINAL, WakeCause
 from jobs.wire import job_object, log_object, receipt_object
 
 
@@ -79,13 +79,27 @@ class JobView(APIView):
         examples=examples.PATCH,
     )
     def patch(self, request: Request, job: str) -> Response:
-        """Rename a job."""
-        found = selectors.job_get(actor_of(request), job)
+        """Rename a job, or change what its workspace's sandboxes are to be like. A sandbox that is there goes
+        by `no_sleep` at once; `startup_command` is for those that are made later."""
+        actor = actor_of(request)
+        found = selectors.job_get(actor, job)
         form = inputs.JobPatchInput(data=request.data)
         form.is_valid(raise_exception=True)
-        if "name" in form.validated_data:
-            job_update(found, name=form.validated_data["name"])
-        return Response(job_object(found))
+        job_update(found, **form.changes())
+        return Response(job_object(selectors.job_get(actor, str(found.pk))))
+
+
+class JobWakeView(APIView):
+    @extend_schema(
+        operation_id="job_wake", request=None, responses={202: outputs.JobOutput}, examples=examples.WAKE
+    )
+    def post(self, request: Request, job: str) -> Response:
+        """Have the job's sandbox get up, if it sleeps or was stopped. The answer does not wait for that: its
+        `sandbox` is `running` as soon as it is up. The script does not run again."""
+        actor = actor_of(request)
+        found = selectors.job_get(actor, job)
+        sandbox_wake(found, WakeCause.WISH)
+        return Response(job_object(selectors.job_get(actor, str(found.pk))), status=202)
 
 
 class JobStopView(APIView):

@@ -16,9 +16,10 @@ from jobs.services.sleeping import sandbox_slept, sandbox_woke, startup_noted
 from jobs.services.spec import DEFAULT_IMAGE, JobSpec
 from jobs.services.ssh import job_open_ssh, job_revoke_ssh
 from jobs.services.stop import job_stop
-from jobs.services.submit import job_open_url, job_submit, job_update
+from jobs.services.submit import job_submit
 from jobs.services.sync import job_sync
 from jobs.services.trouble import held_words, saving_settled, saving_troubled
+from jobs.services.update import job_open_url, job_update
 from jobs.services.waking import sandbox_wake
 
 __all__ = [

@@ -37,6 +37,10 @@ class JobSpec:
     is_synced: bool = True
     file_ids: tuple[str, ...] = ()
     url_port: int | None = None
+    # Of a persistent job. None: as the newest one on its workspace, if there is one.
+    no_sleep: bool | None = None
+    startup_command: str | None = None
+    idle_s: int | None = None
 
     @property
     def is_held(self) -> bool:

@@ -1,19 +1,16 @@
-"""What people do to jobs: submit, stop, rename, publish."""
+"""Submits."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import ApiToken, User
-from jobs.errors import NotPersistent
 from jobs.models import Job, JobEvent
 from jobs.services import room, schedule
 from jobs.services.spec import JobSpec, job_make
 from jobs.services.submit_held import job_submit_held
-from jobs.services.transition import announce, change
+from jobs.services.transition import announce
 
 
 def job_submit(owner: User, token: ApiToken | None, spec: JobSpec) -> Job:
@@ -40,26 +37,4 @@ def job_submit(owner: User, token: ApiToken | None, spec: JobSpec) -> Job:
             transaction.on_commit(schedule.schedule_waiting)
         JobEvent.objects.bulk_create(events)
         announce(job)
-    return job
-
-
-def job_update(job: Job, *, name: str) -> Job:
-    """Rename a job, whatever its state."""
-    return _set(job, event="renamed", name=name)
-
-
-def job_open_url(job: Job, port: int) -> Job:
-    """Let the job's public URL lead to this port, from now on."""
-    if job.in_sandbox_id is None:
-        raise NotPersistent("The sandbox of this job cannot be reached: it lives with its script only.")
-    return _set(job, event="url_opened", url_port=port)
-
-
-def _set(job: Job, *, event: str, **wanted: Any) -> Job:
-    """Whatever its state; nothing happens where it is so already."""
-    while any(getattr(job, name) != value for name, value in wanted.items()):
-        with transaction.atomic():
-            if change(job, event=event, detail=wanted, **wanted):
-                break
-        job.refresh_from_db()
     return job

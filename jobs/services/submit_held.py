@@ -17,6 +17,7 @@ from jobs.services.damage import damage_remedy
 from jobs.services.places import candidates, why
 from jobs.services.spec import JobSpec, job_make
 from jobs.services.transition import announce
+from jobs.standing import standing_job
 from jobs.states import JOB_FINAL
 from sandboxes.models import Sandbox
 from sandboxes.services import sandbox_change, sandbox_create, sandbox_id_make, sandbox_lock
@@ -42,6 +43,8 @@ def job_submit_held(owner: User, token: ApiToken | None, spec: JobSpec) -> Job:
             owner, token, spec, hosts, created_at=now, changed_at=now, workspace_name=spec.workspace,
             base_name=spec.base, is_persistent=spec.is_persistent, is_synced=spec.is_synced,
         )  # fmt: skip
+        if spec.is_persistent:
+            _stand(job, spec, standing_job(workspace.pk) if workspace else None)
         if workspace is not None:
             _fit(job, workspace, spec)
         if base is not None and (workspace is None or _is_new(workspace)):
@@ -54,6 +57,21 @@ def job_submit_held(owner: User, token: ApiToken | None, spec: JobSpec) -> Job:
         JobEvent.objects.bulk_create([submitted, *assigned])
         announce(job)
     return job
+
+
+def _stand(job: Job, spec: JobSpec, former: Job | None) -> None:
+    """What sandboxes of its workspace are to be like from now on. What it leaves out stays as it was: a
+    server that is always on goes on being it when somebody runs a script beside it."""
+    job.no_sleep, job.idle_s = bool(spec.no_sleep), spec.idle_s
+    job.startup_command, job.startup_environment = spec.startup_command or "", job.environment
+    if former is None:
+        return
+    if spec.no_sleep is None:
+        job.no_sleep = former.no_sleep
+    if spec.idle_s is None:
+        job.idle_s = former.idle_s
+    if spec.startup_command is None and former.startup_command:
+        job.startup_command, job.startup_environment = former.startup_command, former.startup_environment
 
 
 def _base(owner: User, name: str) -> Workspace:

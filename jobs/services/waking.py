@@ -33,8 +33,8 @@ NOT_YET = "The sandbox ended by itself {deaths} times in a row; the next one is 
 
 
 def sandbox_wake(job: Job, cause: str) -> Standing:
-    """Raises CannotWake where there is nothing to wake. Whoever waits for it to be up listens to
-    `job.<id>` before calling this, and looks at `jobs.standing` again."""
+    """Raises CannotWake where there is nothing to wake, Unavailable where it is not to be tried yet. Whoever
+    waits for it to be up listens to `job.<id>` before calling this, and looks at `jobs.standing` again."""
     sandbox = sandbox_serving(job.workspace_id, job.in_sandbox_id)
     wanted = WakeCause(cause)
     if wanted is not WakeCause.WISH and _is_awake(sandbox):
@@ -74,7 +74,7 @@ def _require_due(standing: Job, cause: WakeCause) -> None:
     if cause is not WakeCause.WISH and standing.recover_at is not None and standing.recover_at > now:
         seconds = round((standing.recover_at - now).total_seconds()) + 1
         words = NOT_YET.format(deaths=standing.deaths, seconds=seconds)
-        raise CannotWake(words, remediation="Wait, or see its timeline for why.", retryable=True)
+        raise Unavailable(words, remediation="Its timeline says why.", retry_after_s=seconds)
 
 
 def _wish(standing: Job, sandbox: Sandbox, cause: WakeCause) -> None:

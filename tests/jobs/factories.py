@@ -179,6 +179,21 @@ def sandbox_ended(sandbox: Sandbox, reason: str = "done", **fields: Any) -> dict
     return _about(sandbox, "sandbox", end | fields)
 
 
+def sandbox_asleep(sandbox: Sandbox, **evidence: int) -> dict[str, Any]:
+    found = {"idle_ms": 600_000, "cpu_ms": 1, "window_ms": 600_000, "connections": 0, "execs": 0, "runs": 0}
+    return _about(sandbox, "sandbox", {"at": now_ms(), "state": "asleep", "evidence": found | evidence})
+
+
+def sandbox_awake(sandbox: Sandbox, **fields: Any) -> dict[str, Any]:
+    woken = {"at": now_ms(), "state": "awake", "cause": "connection", "ms": 3}
+    return _about(sandbox, "sandbox", woken | fields)
+
+
+def startup(sandbox: Sandbox, state: str, **fields: Any) -> dict[str, Any]:
+    said = {"at": now_ms(), "exec_id": "ab" * 16, "attempt": 1, "state": state}
+    return _about(sandbox, "startup", said | fields)
+
+
 def volume(sandbox: Sandbox, **fields: Any) -> dict[str, Any]:
     return _about(sandbox, "volume", {"tree_bytes": 1, "dirty": False, "sync": 0} | fields)
 

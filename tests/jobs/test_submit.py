@@ -130,19 +130,6 @@ def test_the_script_limit_is_in_bytes(client: Client, settings: Any) -> None:
     assert Job.objects.count() == 1
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"startup_command": "x"},
-        {"no_sleep": True},
-    ],
-)
-def test_what_comes_later_is_refused_by_name(client: Client, change: dict[str, Any]) -> None:
-    status, body = submit(client, **{"persistent": True} | change)
-    assert (status, body["code"], list(body["fields"])) == (400, "not_available_yet", list(change))
-    assert not Job.objects.exists()
-
-
 def test_no_sleep_needs_persistent(client: Client) -> None:
     assert submit(client, no_sleep=True)[1]["code"] == "not_persistent"
 
