@@ -18,7 +18,9 @@ HEADER = "# Made from mags/_async by scripts/generate_sync.py: edit that one.\n"
 NAMES = {
     "AsyncMags": "Mags",
     "AsyncConnection": "Connection",
+    "AsyncExecSession": "ExecSession",
     "AsyncTransport": "Transport",
+    "asyncio": "sync",  # of websockets, which has both
     "AsyncConnectionPool": "ConnectionPool",
     "AsyncHTTPProxy": "HTTPProxy",
     "AsyncIterator": "Iterator",

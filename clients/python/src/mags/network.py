@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import httpcore
 
@@ -61,6 +61,16 @@ def proxy_for(url: str) -> Proxy | None:
     host = f"[{proxy.hostname}]" if ":" in proxy.hostname else proxy.hostname
     auth = (unquote(proxy.username), unquote(proxy.password or "")) if proxy.username else None
     return Proxy(f"{proxy.scheme}://{host}{port}", auth)
+
+
+def proxy_address(url: str) -> str | None:
+    """The same as one URL."""
+    proxy = proxy_for(url)
+    if proxy is None or proxy.auth is None:
+        return proxy.url if proxy else None
+    user, password = (quote(part, safe="") for part in proxy.auth)
+    scheme, _, rest = proxy.url.partition("://")
+    return f"{scheme}://{user}:{password}@{rest}"
 
 
 def header_dict(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:

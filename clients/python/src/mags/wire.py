@@ -75,6 +75,11 @@ def job_path(job: str, *rest: str) -> str:
     return _path("/mags-jobs", job, rest, "Name a job: its id or its name.")
 
 
+def exec_path(job: str, exec_id: str, *rest: str) -> str:
+    """/mags-jobs/{job}/execs/{exec_id}/..."""
+    return _path(job_path(job, "execs"), exec_id, rest, "Name an exec by its id.")
+
+
 def workspace_path(name: str, *rest: str) -> str:
     """/mags-workspaces/{name}/..."""
     return _path("/mags-workspaces", name, rest, "Name a workspace.")
@@ -109,6 +114,11 @@ def submit_request(script: str, options: Mapping[str, Any]) -> Request:
 def creation(path: str, body: Mapping[str, Any]) -> Request:
     """A POST that makes one thing, however often it is sent."""
     return Request("POST", path, body=body, idempotency_key=os.urandom(16).hex())
+
+
+def execution(path: str, body: Mapping[str, Any], wait_s: float) -> Request:
+    """A POST that is answered when a command has ended. Sent again, it joins what the first one started."""
+    return Request("POST", path, body=body, wait_s=wait_s, idempotency_key=os.urandom(16).hex())
 
 
 def upload_request(upload: Upload) -> Request:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mags._async.account import Account
+from mags._async.execs import Execs
 from mags._async.files import Files
 from mags._async.images import Images
 from mags._async.sandboxes import Sandboxes
@@ -11,7 +12,7 @@ from mags._async.urls import Urls
 from mags._async.workspaces import Workspaces
 
 
-class AsyncMags(Sandboxes, Workspaces, Urls, Ssh, Files, Images, Account):
+class AsyncMags(Sandboxes, Execs, Workspaces, Urls, Ssh, Files, Images, Account):
     """A connection to a Mags server.
 
     Server and token come from the arguments, else from MAGS_API_URL and MAGS_API_TOKEN (then

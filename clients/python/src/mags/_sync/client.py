@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from mags._sync.account import Account
+from mags._sync.execs import Execs
 from mags._sync.files import Files
 from mags._sync.images import Images
 from mags._sync.sandboxes import Sandboxes
@@ -12,7 +13,7 @@ from mags._sync.urls import Urls
 from mags._sync.workspaces import Workspaces
 
 
-class Mags(Sandboxes, Workspaces, Urls, Ssh, Files, Images, Account):
+class Mags(Sandboxes, Execs, Workspaces, Urls, Ssh, Files, Images, Account):
     """A connection to a Mags server.
 
     Server and token come from the arguments, else from MAGS_API_URL and MAGS_API_TOKEN (then

@@ -25,6 +25,7 @@ COMMANDS = {
     "status": "mags.cli.jobs:status",
     "list": "mags.cli.jobs:list_",
     "stop": "mags.cli.jobs:stop",
+    "exec": "mags.cli.execs:exec_",
     "ssh": "mags.cli.ssh:ssh",
     "cp": "mags.cli.ssh:cp",
     "wake": "mags.cli.sandboxes:wake",
