@@ -29,8 +29,8 @@ class Use:
 class IdleWatch:
     """Sees a sandbox now and then. CPU is looked at over a window that moves on with each look."""
 
-    def __init__(self, at: float) -> None:
-        self._quiet_since = at
+    def __init__(self) -> None:
+        self._quiet_since = 0.0
         self._window: deque[tuple[float, int]] = deque()  # when it was seen, and its CPU until then
 
     def restart(self, at: float) -> None:

@@ -53,7 +53,7 @@ class Sleeper:
         self._log = log
         self._lock = asyncio.Lock()  # held by who freezes, thaws or stops
         self._changed = asyncio.Event()
-        self._watch = IdleWatch(time.monotonic())
+        self._watch = IdleWatch()
         self._looked_at = 0.0
         self._starts = 0  # of runs, under way: what is not started yet is no run
 
@@ -113,11 +113,11 @@ class Sleeper:
 
     async def run(self) -> None:
         """Until it has slept for so long that it ends. That is noted then."""
+        self._watch.restart(time.monotonic())
         with contextlib.suppress(DriverError):  # it is about to be gone
             await self._recover()
         while True:
             self._changed.clear()
-            again_s = self._next_s()
             try:
                 if await self._go_on():
                     return

@@ -24,26 +24,26 @@ def look(watch: IdleWatch, *uses: Use, wish: SleepWish = WISH) -> Evidence | Non
 
 
 def test_idle_after_a_whole_window() -> None:
-    watch = IdleWatch(0)
+    watch = IdleWatch()
     assert look(watch, use(0), use(50), use(99.9)) is None
     assert look(watch, use(100, 1999)) == Evidence(100_000, 1999, 100_000, 0, 0, 0)
 
 
 @pytest.mark.parametrize("what", ["connections", "execs", "runs"])
 def test_whoever_uses_it_keeps_it_awake(what: str) -> None:
-    watch = IdleWatch(0)
+    watch = IdleWatch()
     assert look(watch, use(0), use(90, **{what: 1}), use(100), use(189)) is None
     assert look(watch, use(190)) is not None
 
 
 def test_run_counts_unless_it_is_said_not_to() -> None:
-    found = look(IdleWatch(0), use(0, runs=1), use(100, runs=1), wish=WITH_RUNS)
+    found = look(IdleWatch(), use(0, runs=1), use(100, runs=1), wish=WITH_RUNS)
     assert found is not None
     assert found.runs == 1
 
 
 def test_visit_between_two_looks() -> None:
-    watch = IdleWatch(0)
+    watch = IdleWatch()
     assert look(watch, use(0), use(95), use(100, active_at=96), use(199, active_at=96)) is None
     found = look(watch, use(200, active_at=96))
     assert found is not None
@@ -51,7 +51,7 @@ def test_visit_between_two_looks() -> None:
 
 
 def test_cpu_over_a_window_that_moves_on() -> None:
-    watch = IdleWatch(0)
+    watch = IdleWatch()
     looks = [use(at, cpu_ms=at * 30) for at in range(0, 1000, 5)]  # 3 %
     assert look(watch, *looks) is None
     busy_ms = 995 * 30
@@ -64,12 +64,12 @@ def test_cpu_over_a_window_that_moves_on() -> None:
 
 
 def test_more_than_no_cpu_where_none_is_allowed() -> None:
-    watch = IdleWatch(0)
+    watch = IdleWatch()
     assert look(watch, use(0), use(100), wish=SleepWish(idle_s=100, cpu_percent=0)) is None
 
 
 def test_something_happened_that_no_look_shows() -> None:
-    watch = IdleWatch(0)
+    watch = IdleWatch()
     assert look(watch, use(0)) is None
     watch.restart(60)
     assert look(watch, use(100), use(199)) is None
@@ -77,11 +77,11 @@ def test_something_happened_that_no_look_shows() -> None:
 
 
 def test_next_look_is_when_the_window_is_full() -> None:
-    watch = IdleWatch(0)
+    watch = IdleWatch()
     assert watch.next_look_s(0, WISH) == 5
     look(watch, use(0), use(98))
     assert watch.next_look_s(98, WISH) == 2
     look(watch, use(100, 5000))  # idle but for its CPU
     assert watch.next_look_s(100, WISH) == 5
     long = SleepWish(idle_s=7200, cpu_percent=2)
-    assert IdleWatch(0).next_look_s(0, long) == 30
+    assert IdleWatch().next_look_s(0, long) == 30
