@@ -190,7 +190,7 @@ class ExecConsumer(SignedInConsumer):
         assert self._window is not None  # noqa: S101
         for stream, total in ((Stream.STDOUT, row.stdout_bytes), (Stream.STDERR, row.stderr_bytes)):
             offset = self._window.sent[stream]
-            if offset < total:
+            if total is not None and offset < total:
                 await self.tell("gap", stream=int(stream), offset=offset, bytes=total - offset)
 
     async def _tell_end(self, row: Exec) -> None:

@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from execs.states import ExecEnd, ExecState, Origin
+from execs.states import WITHOUT_EXIT_CODE, ExecEnd, ExecState, Origin
 from jobs.models import Job
 from sandboxes.models import Sandbox
 
@@ -37,8 +37,8 @@ class Exec(models.Model):
     reason = models.CharField(max_length=12, blank=True, choices=[(e, e) for e in ExecEnd])
     message = models.CharField(max_length=500, blank=True)  # the reason in a sentence, for people
     exit_code = models.PositiveSmallIntegerField(null=True, blank=True)
-    stdout_bytes = models.PositiveBigIntegerField(default=0)  # in all; 0 until it has ended
-    stderr_bytes = models.PositiveBigIntegerField(default=0)
+    stdout_bytes = models.PositiveBigIntegerField(null=True, blank=True)  # in all; None: not known
+    stderr_bytes = models.PositiveBigIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -58,7 +58,7 @@ class Exec(models.Model):
                 name="exec_ended_has_a_reason",
             ),
             models.CheckConstraint(
-                condition=~Q(reason__in=[ExecEnd.LOST, ExecEnd.NOT_STARTED]) | Q(exit_code__isnull=True),
+                condition=~Q(reason__in=sorted(WITHOUT_EXIT_CODE)) | Q(exit_code__isnull=True),
                 name="exec_guesses_no_exit_code",
             ),
         ]

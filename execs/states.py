@@ -32,6 +32,9 @@ class ExecEnd(StrEnum):
     NOT_STARTED = "not_started"  # nothing of it ran. No `exit_code`
 
 
+WITHOUT_EXIT_CODE = frozenset({ExecEnd.LOST, ExecEnd.NOT_STARTED})
+
+
 class Origin(StrEnum):
     """Where the wish came from."""
 

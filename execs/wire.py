@@ -11,7 +11,6 @@ from jobs.wire import stamp
 
 
 def exec_object(row: Exec) -> dict[str, Any]:
-    has_ended = row.state == ExecState.ENDED
     return {
         "exec_id": row.pk.hex,
         "job_id": str(row.job_id),
@@ -25,8 +24,8 @@ def exec_object(row: Exec) -> dict[str, Any]:
         "reason": row.reason or None,
         "message": row.message or None,
         "exit_code": row.exit_code,
-        "stdout_bytes": row.stdout_bytes if has_ended else None,
-        "stderr_bytes": row.stderr_bytes if has_ended else None,
+        "stdout_bytes": row.stdout_bytes,
+        "stderr_bytes": row.stderr_bytes,
         "created_at": stamp(row.created_at),
         "started_at": stamp(row.started_at),
         "ended_at": stamp(row.ended_at),

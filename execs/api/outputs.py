@@ -29,7 +29,7 @@ class ExecOutput(serializers.Serializer[Exec]):
     reason = serializers.ChoiceField(list(ExecEnd), allow_null=True)
     message = serializers.CharField(allow_null=True)
     exit_code = serializers.IntegerField(allow_null=True, help_text="Never guessed: null for lost ones.")
-    stdout_bytes = serializers.IntegerField(allow_null=True, help_text="In all; null until it has ended.")
+    stdout_bytes = serializers.IntegerField(allow_null=True, help_text="In all; null while nobody has told.")
     stderr_bytes = serializers.IntegerField(allow_null=True)
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)
@@ -60,8 +60,8 @@ class ExecResultOutput(serializers.Serializer[Any]):
     stderr = serializers.CharField(help_text="The same.")
     stdout_base64 = serializers.CharField(required=False, help_text=_EXACT)
     stderr_base64 = serializers.CharField(required=False, help_text=_EXACT)
-    stdout_bytes = serializers.IntegerField(help_text="In all.")
-    stderr_bytes = serializers.IntegerField()
+    stdout_bytes = serializers.IntegerField(allow_null=True, help_text="In all; null for lost ones.")
+    stderr_bytes = serializers.IntegerField(allow_null=True)
     truncated_bytes = serializers.IntegerField(help_text="What this answer leaves out, of both streams.")
     next_offsets = serializers.DictField(
         child=serializers.IntegerField(), help_text="Where `output` has the rest: stdout, stderr."
@@ -72,8 +72,8 @@ class ExecEndOutput(serializers.Serializer[Any]):
     exit_code = serializers.IntegerField(allow_null=True)
     reason = serializers.ChoiceField(list(ExecEnd))
     message = serializers.CharField(allow_null=True)
-    stdout_bytes = serializers.IntegerField()
-    stderr_bytes = serializers.IntegerField()
+    stdout_bytes = serializers.IntegerField(allow_null=True)
+    stderr_bytes = serializers.IntegerField(allow_null=True)
 
 
 class ExecPageOutput(serializers.Serializer[Any]):

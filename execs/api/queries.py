@@ -6,7 +6,6 @@ from drf_spectacular.utils import OpenApiParameter
 
 from core.errors import Invalid
 from execs.models import Exec
-from execs.states import ExecState
 from execwire.frames import Stream
 from jobs.api import queries
 
@@ -29,7 +28,7 @@ def page_of(query: queries.Query) -> tuple[Stream, int, float]:
 def gone_words(row: Exec) -> str:
     """Why there is no output, and what is known of it."""
     words = "The exec's sandbox has ended, and its output with it."
-    if row.state != ExecState.ENDED:
+    if row.stdout_bytes is None:
         return words
     sizes = f"{row.stdout_bytes} bytes of stdout, {row.stderr_bytes} of stderr"
     return f"{words} It ended as {row.reason}, exit code {row.exit_code}: {sizes}."

@@ -130,7 +130,7 @@ def _require_same(row: Exec, command: Command) -> None:
 
 def _result(row: Exec, talk: Talk) -> dict[str, Any]:
     stdout, stderr = talk.kept[Stream.STDOUT], talk.kept[Stream.STDERR]
-    total = row.stdout_bytes + row.stderr_bytes
+    total = (row.stdout_bytes or 0) + (row.stderr_bytes or 0)
     return {
         "exec_id": row.pk.hex,
         "state": row.state,

@@ -8,9 +8,9 @@ from execs.services.records import (
     exec_forget,
     exec_not_started,
     exec_started,
-    exec_startup,
 )
 from execs.services.settling import Answer, Question, ask, questions, settle, settle_gone, sweep
+from execs.services.startup import exec_startup
 
 __all__ = [
     "Answer",

@@ -14,8 +14,8 @@ from django.utils import timezone
 from accounts.models import ApiToken, User
 from execs.errors import ExecElsewhere
 from execs.models import Exec
-from execs.states import ENDS, TIMED_OUT_EXIT_CODE, ExecEnd, ExecState, Origin
-from execwire.frames import Ended, Open, Outcome, Size
+from execs.states import ENDS, TIMED_OUT_EXIT_CODE, WITHOUT_EXIT_CODE, ExecEnd, ExecState, Origin
+from execwire.frames import Ended, Open, Size
 from jobs.models import Job
 from sandboxes.models import Sandbox
 
@@ -82,12 +82,12 @@ def exec_ended(known: uuid.UUID, end: Ended, started_at: datetime | None = None)
     """What the host says of its end. False where that was written before."""
     reason = ENDS[end.outcome]
     exit_code = TIMED_OUT_EXIT_CODE if reason is ExecEnd.TIMED_OUT else end.exit_code
-    if end.outcome is Outcome.LOST:
+    if reason in WITHOUT_EXIT_CODE:
         exit_code = None
     ended_at = datetime.fromtimestamp(end.at_ms / 1000, UTC)
     # We hear of the start when the command may be over already, and the host has a clock of its own.
     fields: dict[str, Any] = {} if started_at is None else {"started_at": min(started_at, ended_at)}
-    return _end(
+    return exec_end(
         known,
         reason,
         ended_at,
@@ -99,7 +99,7 @@ def exec_ended(known: uuid.UUID, end: Ended, started_at: datetime | None = None)
 
 
 def exec_not_started(known: uuid.UUID, why: str) -> bool:
-    return _end(known, ExecEnd.NOT_STARTED, timezone.now(), message=why[:MESSAGE_LIMIT])
+    return exec_end(known, ExecEnd.NOT_STARTED, timezone.now(), message=why[:MESSAGE_LIMIT])
 
 
 def exec_forget(known: uuid.UUID) -> None:
@@ -108,27 +108,13 @@ def exec_forget(known: uuid.UUID) -> None:
 
 
 def exec_lost(known: uuid.UUID, why: str) -> bool:
-    return _end(known, ExecEnd.LOST, timezone.now(), message=why[:MESSAGE_LIMIT])
+    return exec_end(known, ExecEnd.LOST, timezone.now(), message=why[:MESSAGE_LIMIT])
 
 
-def _end(known: uuid.UUID, reason: ExecEnd, at: datetime, **fields: Any) -> bool:
+def exec_end(known: uuid.UUID, reason: ExecEnd, at: datetime, **fields: Any) -> bool:
+    """Its one end. False where that was written before."""
     live = Exec.objects.filter(pk=known).exclude(state=ExecState.ENDED)
     return bool(live.update(state=ExecState.ENDED, reason=reason, ended_at=at, **fields))
-
-
-def exec_startup(
-    job: Job, sandbox: Sandbox, known: uuid.UUID, command: str, at: datetime, end: dict[str, Any] | None
-) -> None:
-    """A sandbox's start-up command, which its host has started by itself. Repeating it changes nothing."""
-    Exec.objects.get_or_create(
-        pk=known,
-        defaults={
-            "owner_id": job.owner_id, "job": job, "sandbox": sandbox, "origin": Origin.STARTUP,
-            "command": command, "state": ExecState.RUNNING, "started_at": at, "created_at": at,
-        },
-    )  # fmt: skip
-    if end is not None:
-        _end(known, end["reason"], at, exit_code=end["exit_code"])
 
 
 def exec_expire() -> int:

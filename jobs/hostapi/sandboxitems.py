@@ -48,5 +48,5 @@ class StartupReported(Struct, frozen=True):
     attempt: Annotated[int, Meta(ge=1, le=2**31 - 1)]
     state: Literal["started", "exited"]
     exit_code: Annotated[int, Meta(ge=0, le=255)] | None = None
-    reason: Literal["exited", "signaled", "timed_out", "oom", "lost"] | None = None
+    reason: Literal["exited", "signaled", "timed_out", "oom", "lost", "not_started"] | None = None
     again_s: Annotated[float, Meta(ge=0, le=86_400)] | None = None  # until the next try; None: there is none

@@ -12,8 +12,8 @@ class ExecEnd(TypedDict):
     exit_code: int | None
     reason: Literal["exited", "signaled", "timed_out", "oom", "lost", "not_started"]
     message: str | None
-    stdout_bytes: int
-    stderr_bytes: int
+    stdout_bytes: int | None
+    stderr_bytes: int | None
 
 
 class _Exact(TypedDict, total=False):
