@@ -6,10 +6,12 @@ class JobsConfig(AppConfig):
 
     def ready(self) -> None:
         # Models can be imported only now.
+        from accounts import hooks as account_hooks  # noqa: PLC0415
         from jobs import selectors, services  # noqa: PLC0415
         from sandboxes import hooks as sandbox_hooks  # noqa: PLC0415
         from workspaces import hooks as workspace_hooks  # noqa: PLC0415
 
+        account_hooks.register_changed(services.user_changed)
         sandbox_hooks.register_saved(services.job_saved)
         workspace_hooks.register_active_jobs(selectors.active_jobs)
         workspace_hooks.register_held_words(services.held_words)

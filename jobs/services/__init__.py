@@ -14,7 +14,7 @@ from jobs.services.retention import logs_expire
 from jobs.services.schedule import schedule_waiting
 from jobs.services.sleeping import sandbox_slept, sandbox_woke, startup_noted
 from jobs.services.spec import DEFAULT_IMAGE, JobSpec
-from jobs.services.ssh import job_open_ssh, job_revoke_ssh
+from jobs.services.ssh import job_open_ssh, job_revoke_ssh, user_changed
 from jobs.services.stop import job_stop
 from jobs.services.submit import job_submit
 from jobs.services.sync import job_sync
@@ -54,4 +54,5 @@ __all__ = [
     "schedule_waiting",
     "startup_noted",
     "sweep",
+    "user_changed",
 ]

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from accounts.models import User
+from core.wakeup import wake
 from jobs.errors import NoSshKey, NotPersistent
 from jobs.models import Job
 from jobs.services.transition import wake_on_commit
 from jobs.standing import sandbox_serving
 from sandboxes.models import Sandbox
 from sandboxes.services import sandbox_change, sandbox_lock
+from sandboxes.states import SandboxPhase
 from ssh.models import Door, Grant
 from ssh.selectors import door_find, is_answered, place_of
-from ssh.services import door_open, grant_give, grant_revoke
+from ssh.services import LIST_GROUP, door_open, grant_give, grant_revoke
 
 WITH_ITS_SCRIPT = "The sandbox of this job cannot be reached: it lives with its script only."
 
@@ -53,6 +55,16 @@ def job_revoke_ssh(job: Job, user: User) -> Door:
         if sandbox is not None:
             _tell(sandbox)
     return door
+
+
+def user_changed(user: User) -> None:
+    """Whoever may not sign in any more is put out of their sandboxes: gateways and hosts look again."""
+    for sandbox in Sandbox.objects.filter(owner_id=user.pk, state=SandboxPhase.RUNNING):
+        with transaction.atomic():
+            locked = sandbox_lock(sandbox.pk)
+            if locked is not None:
+                _tell(locked)
+    wake(LIST_GROUP)
 
 
 def _locked(job: Job) -> Sandbox | None:

@@ -116,9 +116,12 @@ def test_who_may_not_sign_in_has_no_key(client: Client, owner: User, host: Host,
     access(client, job.pk)
     host.obey()
     assert len(host.authorized(held.box(job))) == len(listen(gateway)) == 1
-    User.objects.update(is_active=False)
+    admin = Client()
+    admin.force_login(User.objects.create(email="admin@example.org", is_staff=True, is_superuser=True))
+    change = f"/admin/accounts/user/{owner.pk}/change/"
+    assert admin.post(change, {"email": owner.email, "name": ""}).status_code == 302
+    assert not User.objects.get(pk=owner.pk).is_active
     assert listen(gateway) == {}
-    host.agent.revision = 0
     host.obey()
     assert host.authorized(held.box(job)) == []
 
