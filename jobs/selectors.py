@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import F, FilteredRelation, Q, QuerySet, Sum
+from django.db.models import F, FilteredRelation, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 
 from accounts.models import User
 from core.prepared import Param, Prepared, part_of
@@ -19,6 +20,7 @@ from jobs.models import Job, JobEvent, Lease
 from jobs.states import JobStatus, SandboxState
 from sandboxes.models import Sandbox
 from sandboxes.states import SandboxEnd, SandboxPhase
+from ssh.models import Door
 from workspaces.models import Version
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -113,7 +115,7 @@ def pool() -> Pool:
 def _jobs(actor: User) -> QuerySet[Job]:
     """Jobs with what their wire form needs: `job.current` is the lease of the present attempt, with
     its host, or None; and the sandbox. Scripts are large and not part of it."""
-    jobs = Job.objects.filter(owner=actor).annotate(current=_current())
+    jobs = Job.objects.filter(owner=actor).annotate(current=_current(), ssh_port=_ssh_port())
     jobs = jobs.select_related("current__host", "in_sandbox__host")  # type: ignore[misc]  # the plugin overlooks annotations
     return jobs.defer("script", "environment")
 
@@ -122,10 +124,18 @@ def _current() -> FilteredRelation:
     return FilteredRelation("leases", condition=Q(leases__epoch=F("attempt")))
 
 
+def _ssh_port() -> Coalesce:
+    """Of the job's workspace; of its sandbox where it has none."""
+    doors = Door.objects.filter(released_at__isnull=True).values("port")
+    of_workspace = doors.filter(workspace_id=OuterRef("workspace_id"))
+    of_sandbox = doors.filter(sandbox_id=OuterRef("in_sandbox_id"))
+    return Coalesce(Subquery(of_workspace[:1]), Subquery(of_sandbox[:1]))
+
+
 _JOB_BY_ID = Prepared(
     lambda: (
         Job.objects.filter(owner=Param("owner"), pk=Param("job_id", Job._meta.pk))
-        .annotate(current=_current())
+        .annotate(current=_current(), ssh_port=_ssh_port())
         .annotate(
             lease_id=F("current__pk"),
             sandbox_id=F("current__sandbox_id"),

@@ -11,6 +11,7 @@ from jobs.logs import LogPage
 from jobs.models import Job, Lease
 from jobs.states import JOB_FINAL, SandboxState
 from sandboxes.states import SandboxPhase
+from ssh.selectors import ssh_url
 from workspaces.models import Version
 
 
@@ -32,7 +33,7 @@ def job_object(job: Job) -> dict[str, Any]:
         "no_sleep": job.no_sleep,
         "startup_command": job.startup_command or None,
         "url": label_url(str(job.pk)) if job.url_port else None,
-        "ssh": None,
+        "ssh": ssh_url(job.ssh_port) if job.ssh_port else None,  # type: ignore[attr-defined]  # selectors
         "script_duration_ms": job.script_duration_ms,
         "created_at": stamp(job.created_at),
         "started_at": stamp(job.started_at),

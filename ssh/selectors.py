@@ -79,6 +79,12 @@ def is_opened(door: Door) -> bool:
     return Door.objects.filter(pk=door.pk, opened_at__isnull=False).exists()
 
 
+def ssh_url(port: int) -> str:
+    """As people and programs write it."""
+    host = settings.SSH_HOST
+    return f"ssh://root@[{host}]:{port}" if ":" in host else f"ssh://root@{host}:{port}"
+
+
 def ports_listed() -> dict[str, str]:
     """What gateways are to listen on: {port: label}"""
     pairs = doors_open().order_by("port").values_list("port", "pk")

@@ -90,7 +90,9 @@ class JobOutput(serializers.Serializer[Job]):
     no_sleep = serializers.BooleanField(help_text="Its sandbox is always on.")
     startup_command = serializers.CharField(allow_null=True)
     url = serializers.CharField(allow_null=True)
-    ssh = serializers.CharField(allow_null=True)
+    ssh = serializers.CharField(
+        allow_null=True, help_text="Where to log in, once somebody has asked for a key: ssh://root@host:port"
+    )
     script_duration_ms = serializers.IntegerField(allow_null=True)
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)

@@ -13,6 +13,7 @@ from ssh.keys import public_text
 from ssh.models import Door
 from tests.gateways.asking import Gateway
 from tests.jobs import factories, held
+from tests.jobs.factories import API
 from tests.ssh.opening import Host, access, attended, listen, revoke
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
@@ -43,6 +44,9 @@ def test_it_answers_the_key_that_the_sandbox_lets_in(
     assert public(host.keys[held.box(job).pk]["host_key"]) == answer["ssh_host_key"]
     assert answer["known_hosts"] == f"[mags.example]:{answer['ssh_port']} {answer['ssh_host_key']}"
     assert list(listen(gateway)) == [str(answer["ssh_port"])]
+    shown = client.get(f"{API}/mags-jobs/{job.pk}").json()["ssh"]
+    assert shown == f"ssh://root@mags.example:{answer['ssh_port']}"
+    assert [found["ssh"] for found in client.get(f"{API}/mags-jobs").json()["jobs"]] == [shown]
 
 
 def test_it_stays_the_same_in_the_next_sandbox(
