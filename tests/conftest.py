@@ -129,7 +129,8 @@ def bucket(object_store_server: ObjectStoreServer, settings: Any) -> str:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[RunningStack]:
     """A whole stack of this test run's own: what `make up` starts. It has run other tests' jobs before."""
-    with running_stack() as running:
+    # Of sandboxes that sleep at all within a test: others sleep after ten minutes.
+    with running_stack(MAGS_IDLE_STOP_S="4") as running:
         yield running
 
 
