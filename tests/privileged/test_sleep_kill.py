@@ -34,17 +34,17 @@ async def test_killed_at_every_step_of_a_sleep(
     agent: AgentProcess,  # noqa: F811
     plane: FakeControlPlane,  # noqa: F811
 ) -> None:
-    await agent.start(dies="before driver freeze")
+    await agent.start(dies="after driver freeze")
     workspace = FakeWorkspace()
     sandbox = await plane.hold(workspace, sleep=SOON)
-    for point in ("after driver freeze", "before report sandboxasleep", "after report sandboxasleep"):
+    for point in ("before report sandboxasleep", "after report sandboxasleep"):
         assert await agent.ended() == -signal.SIGKILL
         await agent.start(dies=point)
     assert await agent.ended() == -signal.SIGKILL
     assert is_frozen(config, sandbox)
     asleep = list(sandbox.naps)
     await plane.wish(sandbox, wake=1)  # while no agent is there
-    for point in ("before driver thaw", "after driver thaw", "before report sandboxawake"):
+    for point in ("after driver thaw", "before report sandboxawake"):
         await agent.start(dies=point)
         assert await agent.ended() == -signal.SIGKILL
     assert sandbox.naps == asleep  # told once, and no other sleep since
@@ -62,11 +62,11 @@ async def test_killed_at_every_step_of_a_stop(
     agent: AgentProcess,  # noqa: F811
     plane: FakeControlPlane,  # noqa: F811
 ) -> None:
-    await agent.start(dies="before held ending")
+    await agent.start(dies="after held ending")
     workspace = FakeWorkspace()
     sandbox = await plane.hold(workspace, sleep=SOON | {"stop_s": 0.1})
     await says(plane, sandbox, "echo kept > /root/file; sleep 300 > /dev/null 2>&1 & :")
-    for point in ("after held ending", "after driver destroy", "after held saved"):
+    for point in ("after driver destroy", "after held saved"):
         assert await agent.ended() == -signal.SIGKILL
         await agent.start(dies=point)
     assert await agent.ended() == -signal.SIGKILL
