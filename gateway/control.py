@@ -41,6 +41,7 @@ class Route(Struct, frozen=True):
     port: Port | None = None
     ticket: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,2048}\Z")] | None = None
     ticket_expires_at: int | None = None  # Unix ms
+    settling_ms: Annotated[int, Meta(ge=0, le=600_000)] = 0  # so long yet its server may not listen
 
 
 class SshPorts(Struct, frozen=True):

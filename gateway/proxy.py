@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import aiohttp
 from aiohttp import web
@@ -17,6 +18,7 @@ from gateway.errors import (
     HostAway,
     Misdirected,
     NoAnswer,
+    NothingListens,
     RefusedByHost,
 )
 from gateway.headers import Trust
@@ -24,6 +26,7 @@ from gateway.names import Names, Site
 from gateway.passing import pass_on
 from gateway.routes import Routes
 from gateway.settings import Settings
+from gateway.settling import Settling
 from gateway.trip import Trip
 from gateway.tunnel import add_upgrade, is_websocket, tunnel
 from gateway.upstreams import Upstream, Upstreams
@@ -37,6 +40,7 @@ class Proxy:
         self._settings = settings
         self._routes = routes
         self._upstreams = Upstreams(settings)
+        self._settling = Settling(settings.connect_s)
         self._names = Names(settings.apps_domain, settings.path_host)
         self._trust = Trust(settings.trusted_networks())
 
@@ -54,6 +58,7 @@ class Proxy:
             return response
 
     async def _answer(self, request: web.BaseRequest, trip: Trip) -> web.StreamResponse:
+        show_page_at = time.monotonic() + self._settings.waiting_page_s
         site = trip.site = self._names.site(request.headers.getall("Host", []), request.raw_path)
         trip.body = self._body(request)
         if answers.is_navigation(request):
@@ -64,12 +69,32 @@ class Proxy:
                 return answers.waiting(trip.request_id)
         try:
             return await self._pass(request, site, trip)
+        except NothingListens:
+            until = self._routes.settling_until(site.label)
+            if time.monotonic() >= until:
+                raise
+            if not await self._has_settled(request, site.label, until, show_page_at):
+                return answers.waiting(trip.request_id)
         except (HostAway, RefusedByHost) as error:
-            # Nothing of the request was sent to anybody yet.
             if isinstance(error, RefusedByHost) and error.code not in MOVED:
                 raise
             self._routes.forget(site.label)
-            return await self._pass(request, site, trip)
+        return await self._pass(request, site, trip)  # nothing of the request was sent to anybody yet
+
+    async def _has_settled(
+        self, request: web.BaseRequest, label: str, until: float, show_page_at: float
+    ) -> bool:
+        """Wait while the server inside may be starting. False: a browser has waited long enough."""
+        wait = self._settling.wait(label, await self._routes.target(label), until)
+        if not answers.is_navigation(request):
+            await wait
+            return True
+        try:
+            async with asyncio.timeout(max(0.0, show_page_at - time.monotonic())):
+                await wait
+        except TimeoutError:
+            return False
+        return True
 
     def _body(self, request: web.BaseRequest) -> Body | None:
         expectation = request.headers.get("Expect", "").lower()

@@ -31,6 +31,7 @@ class Key:
 class _Entry:
     route: Route | None  # None: there is no such label
     fresh_until: float  # monotonic
+    settling_until: float = 0.0  # monotonic
 
 
 class Routes:
@@ -56,6 +57,11 @@ class Routes:
     def forget(self, label: str, kind: Kind = "http") -> None:
         """What was remembered has proved wrong."""
         self._entries.pop(Key(label, kind), None)
+
+    def settling_until(self, label: str) -> float:
+        """When (monotonic) a server that starts with the sandbox behind a URL must listen."""
+        entry = self._entries.get(Key(label, "http"))
+        return entry.settling_until if entry else 0.0
 
     async def _find(self, key: Key) -> Route:
         entry = self._entries.get(key)
@@ -93,7 +99,9 @@ class Routes:
         return route
 
     def _remember(self, key: Key, route: Route | None, for_s: float) -> None:
-        self._entries[key] = _Entry(route, time.monotonic() + for_s)
+        now = time.monotonic()
+        settling_s = route.settling_ms / 1000 if route else 0.0
+        self._entries[key] = _Entry(route, now + for_s, now + settling_s)
         self._entries.move_to_end(key)
         while len(self._entries) > ENTRIES_LIMIT:
             self._entries.popitem(last=False)

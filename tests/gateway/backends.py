@@ -83,7 +83,7 @@ class Backend:
 
 
 @contextlib.asynccontextmanager
-async def backend() -> AsyncIterator[Backend]:
+async def backend(port: int = 0) -> AsyncIterator[Backend]:
     server = Backend()
     app = web.Application(client_max_size=2**30)
     app.router.add_get("/events", server.events)
@@ -96,7 +96,7 @@ async def backend() -> AsyncIterator[Backend]:
     app.router.add_route("*", "/{tail:.*}", server.echo)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True).start()
     server.port = runner.addresses[0][1]
     try:
         yield server

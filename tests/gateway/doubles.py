@@ -119,6 +119,7 @@ class PlainDataPort:
         self.port = 0
         self.connects: list[tuple[str, int]] = []
         self.refuse: tuple[int, str] | None = None
+        self._came = asyncio.Event()
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> Self:
@@ -133,6 +134,12 @@ class PlainDataPort:
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=2**16)
         self.port = self._server.sockets[0].getsockname()[1]
+
+    async def reached(self, times: int) -> None:
+        """Once so many have connected, or were refused."""
+        while len(self.connects) < times:
+            self._came.clear()
+            await self._came.wait()
 
     async def stop(self) -> None:
         """With its connections, as when its process is killed."""
@@ -156,6 +163,7 @@ class PlainDataPort:
         if line is None or line[3] != TICKET:
             return self._refuse(writer, 407, "bad_ticket")
         self.connects.append((line[1], int(line[2])))
+        self._came.set()
         if self.refuse is not None:
             return self._refuse(writer, *self.refuse)
         try:

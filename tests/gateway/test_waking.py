@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.gateway.backends import Backend
+from tests.gateway.backends import Backend, backend
 from tests.gateway.doubles import ControlPlaneServer, PlainDataPort
 from tests.gateway.visiting import Visited, visited
 
@@ -156,3 +156,43 @@ async def test_full_sandbox(data_port: PlainDataPort, control: ControlPlaneServe
     async with site.ask("GET", "/") as answer:
         assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
     assert control.lookups == ["app"]
+
+
+async def young(control: ControlPlaneServer, data_port: PlainDataPort, settling_ms: int) -> int:
+    """The label `young` leads to a sandbox just made, on whose port nothing listens yet. The port."""
+    async with backend() as server:
+        port = server.port
+    control.run("young", data_port.port, port, settling_ms=settling_ms)
+    return port
+
+
+async def test_visitors_wait_for_a_server_that_starts_with_its_sandbox(
+    control: ControlPlaneServer, data_port: PlainDataPort, site: Visited
+) -> None:
+    port = await young(control, data_port, 30_000)
+    asking = [asyncio.create_task(site.text(f"/{number}", "young")) for number in range(50)]
+    async with asyncio.timeout(20):
+        await data_port.reached(50 + 3)  # by each, and by somebody who knocks
+        async with backend(port):
+            answers = await asyncio.gather(*asking)
+    assert [f'"/{number}"' in answer for number, answer in enumerate(answers)] == [True] * 50
+
+
+async def test_a_browser_sees_the_page_while_the_server_starts(
+    control: ControlPlaneServer, data_port: PlainDataPort
+) -> None:
+    await young(control, data_port, 30_000)
+    async with (
+        visited(control, waiting_page_s=0.05) as site,
+        site.ask("GET", "/", "young", headers=BROWSER) as answer,
+    ):
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
+
+
+async def test_who_does_not_listen_in_time_is_told_of(
+    control: ControlPlaneServer, data_port: PlainDataPort, site: Visited
+) -> None:
+    await young(control, data_port, 300)
+    async with site.ask("GET", "/", "young") as answer:
+        assert (answer.status, (await answer.json())["code"]) == (502, "nothing_listens")
+    assert len(data_port.connects) > 2

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connections
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import User
 from aliases.models import Alias
@@ -37,6 +39,15 @@ def test_a_running_sandbox_is_told_with_a_ticket_that_its_host_believes(
     ticketkeys.learn(tmp_path, agent.boot(sandboxes=[sandbox])["ticket_keys"])
     ticket = tickets.check(route["ticket"], tickets.TicketKeys(tmp_path), str(agent.host.pk))
     assert (ticket.sandbox_id, ticket.epoch, ticket.port) == (sandbox.pk, sandbox.epoch, 8000)
+
+
+def test_one_that_was_made_anew_may_settle(agent: Agent, gateway: Gateway, owner: User) -> None:
+    job = held.idle(agent, owner, url_port=8000)
+    assert gateway.route(job.pk)[1]["settling_ms"] == 0
+    Sandbox.objects.filter(pk=held.box(job).pk).update(startup_command="./serve", up_at=timezone.now())
+    assert 0 < gateway.route(job.pk)[1]["settling_ms"] <= 30_000
+    Sandbox.objects.filter(pk=held.box(job).pk).update(up_at=timezone.now() - timedelta(seconds=31))
+    assert gateway.route(job.pk)[1]["settling_ms"] == 0
 
 
 def test_a_job_without_a_url_is_not_to_be_found(agent: Agent, gateway: Gateway, owner: User) -> None:
