@@ -1,10 +1,11 @@
-"""SSH on a whole stack, by real clients: OpenSSH's, rsync, paramiko, and our own command."""
+"""SSH on a whole stack, by real clients: OpenSSH's, rsync, and our own command.
+
+Paramiko: tests/contract/test_published_ssh.py.
+"""
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import io
 import os
 import shlex
 import socket
@@ -14,7 +15,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import paramiko
 import pytest
 
 from deploy.layout import ROOT
@@ -157,26 +157,6 @@ def connected(port: int) -> socket.socket:
         except ConnectionRefusedError:
             assert time.monotonic() < deadline
             time.sleep(0.05)
-
-
-def test_a_program_with_a_library_of_its_own(person: Person, stack: RunningStack) -> None:
-    with stack.client() as client:
-        access = client.post(f"/mags-jobs/{NAME}/access", json={"port": 22}).json()
-    with logged_in(access) as ssh:
-        _, stdout, _ = ssh.exec_command("hostname; exit 5")
-        assert (stdout.channel.recv_exit_status(), len(stdout.read())) == (5, 17)
-
-
-def logged_in(access: dict[str, str]) -> paramiko.SSHClient:
-    """As a program does that was given the answer of `access`."""
-    ssh = paramiko.SSHClient()
-    kind, key = access["ssh_host_key"].split()
-    name = f"[{access['ssh_host']}]:{access['ssh_port']}"
-    ssh.get_host_keys().add(name, kind, paramiko.PKey.from_type_string(kind, base64.b64decode(key)))
-    own = paramiko.Ed25519Key.from_private_key(io.StringIO(access["ssh_private_key"]))
-    host, port = access["ssh_host"], int(access["ssh_port"])
-    ssh.connect(host, port, access["ssh_user"], pkey=own, look_for_keys=False, allow_agent=False)
-    return ssh
 
 
 def test_sessions_outlive_the_control_plane(person: Person, stack: RunningStack) -> None:
