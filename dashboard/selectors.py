@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 from asgiref.sync import sync_to_async
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Substr
 
 from accounts.models import User
 from jobs import logs
 from jobs.models import Job, JobEvent, Lease
 from jobs.selectors import job_events, job_list
+from jobs.states import SandboxState
+from sandboxes.models import Sandbox
+from sandboxes.states import SandboxPhase
 from workspaces.models import Workspace
 from workspaces.selectors import workspace_list
 
@@ -32,6 +35,29 @@ def has_jobs(actor: User) -> bool:
 def current_lease(job: Job) -> Lease | None:
     """The lease of the present attempt, as `jobs.selectors` loaded it."""
     return getattr(job, "current", None)  # Django leaves it out where there is none
+
+
+def jobs_alive(actor: User, text: str) -> QuerySet[Job]:
+    """The jobs that have a sandbox, also one that sleeps or comes up, one for each; the newest first."""
+    live = Q(in_sandbox__isnull=False) & ~Q(in_sandbox__state=SandboxPhase.ENDED)
+    alive = job_list(actor).filter(~Q(sandbox=SandboxState.NONE) | live)
+    newer = Job.objects.filter(
+        Q(in_sandbox=OuterRef("in_sandbox")) | Q(workspace=OuterRef("workspace"), is_persistent=True),
+        created_at__gt=OuterRef("created_at"),
+    ).exclude(Q(sandbox=SandboxState.NONE) & ~live)
+    one_each = alive.filter(~Exists(newer))
+    return one_each.filter(Q(name__icontains=text) | Q(workspace_name__icontains=text)) if text else one_each
+
+
+def with_sandboxes(jobs: Iterable[Job]) -> list[tuple[Job, Sandbox | None]]:
+    """Each with the live sandbox that serves it."""
+    listed = list(jobs)
+    workspaces = [job.workspace_id for job in listed if job.workspace_id]
+    named = [job.in_sandbox_id for job in listed if job.in_sandbox_id]
+    found = Sandbox.objects.exclude(state=SandboxPhase.ENDED).select_related("host")
+    live = list(found.filter(Q(workspace__in=workspaces) | Q(pk__in=named)))
+    by_place = {sandbox.workspace_id or sandbox.pk: sandbox for sandbox in live}
+    return [(job, by_place.get(job.workspace_id or job.in_sandbox_id or "")) for job in listed]
 
 
 def newest_events(job: Job, limit: int) -> list[JobEvent]:

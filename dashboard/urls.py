@@ -2,7 +2,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path
 from django.views.generic import RedirectView
 
-from dashboard import diff_views, views, workspace_views
+from dashboard import alias_views, diff_views, sandbox_views, views, workspace_views
 from dashboard.login import SignInView
 
 app_name = "dashboard"
@@ -15,6 +15,8 @@ urlpatterns = [
     path("jobs/<str:reference>/script.txt", views.script, name="script"),
     path("jobs/<str:reference>/output.txt", views.output, name="output"),
     path("jobs/<str:reference>/again/", views.again, name="again"),
+    path("sandboxes/", sandbox_views.sandboxes, name="sandboxes"),
+    path("aliases/", alias_views.aliases, name="aliases"),
     path("workspaces/", workspace_views.workspaces, name="workspaces"),
     path("workspaces/<str:name>/", workspace_views.workspace, name="workspace"),
     path("workspaces/<str:name>/diff/", diff_views.diff, name="diff"),

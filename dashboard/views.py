@@ -22,6 +22,7 @@ from accounts.selectors import token_list
 from core.idempotency import digest_of, idempotent
 from dashboard import presentation, selectors
 from dashboard.pages import PAGE_SIZE, address, page, searched
+from dashboard.sandbox_boxes import sandbox_context
 from dashboard.sandbox_cards import has_shell
 from dashboard.timeline import SHOWN_LIMIT, timeline
 from jobs.models import Job
@@ -75,7 +76,8 @@ def jobs(request: HttpRequest) -> HttpResponse:
 @login_required
 @never_cache
 def job(request: HttpRequest, reference: str) -> HttpResponse:
-    found = job_get(actor_of(request), reference)
+    actor = actor_of(request)
+    found = job_get(actor, reference)
     lease = selectors.current_lease(found)
     head = found.script[: SCRIPT_SHOWN_CHARS + 1]
     isolation = lease.host.isolation if lease else ""
@@ -90,7 +92,7 @@ def job(request: HttpRequest, reference: str) -> HttpResponse:
         "again_key": secrets.token_hex(16),
         "stop_href": f"{API}/mags-jobs/{found.pk}/stop",
         "socket_path": f"/ws/jobs/{found.pk}/logs",
-        "shell_path": f"/ws/jobs/{found.pk}/exec" if has_shell(found) else "",
+        **(sandbox_context(actor, found) if has_shell(found) else {}),
     }
     return page(request, "dashboard/job.html", "jobs", context)
 

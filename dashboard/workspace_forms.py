@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.urls import reverse
 
 from accounts.models import User
-from core.errors import MagsError
+from dashboard.deeds import DeedForm
 from workspaces.api.inputs import NAME_RULE, NUMBER_LIMIT
 from workspaces.limits import DISK_GB_LIMIT, NAME
 from workspaces.models import Workspace
@@ -26,40 +26,18 @@ def workspace_name(value: str) -> None:
         raise ValidationError(f"A name is {NAME_RULE}.")
 
 
-class WorkspaceForm(forms.Form):
-    """A form about one workspace. `done` is what the next page says of it."""
+class WorkspaceForm(DeedForm):
+    """A form about one workspace."""
 
-    done = ""
+    advice = ADVICE
 
     def __init__(self, actor: User, workspace: Workspace, data: Any = None) -> None:
-        super().__init__(data)
-        self.actor = actor
+        super().__init__(actor, data)
         self.workspace = workspace
-        self.problem: MagsError | None = None
-
-    def perform(self) -> bool:
-        """Do it. False: the form says why not."""
-        if not self.is_valid():
-            return False
-        try:
-            self._perform(self.cleaned_data)
-        except MagsError as error:
-            error.remediation = ADVICE.get(error.code, error.remediation)
-            self.problem = error
-            return False
-        return True
-
-    @property
-    def status(self) -> int:
-        """Of the page that shows the form again."""
-        return self.problem.status if self.problem else 400
 
     def next_href(self) -> str:
         # With a fragment: otherwise browsers keep that of the form.
         return f"{reverse('dashboard:workspace', args=[self.workspace.name])}?done={self.done}#main"
-
-    def _perform(self, wanted: dict[str, Any]) -> None:
-        raise NotImplementedError
 
 
 class RestoreForm(WorkspaceForm):

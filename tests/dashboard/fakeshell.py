@@ -7,8 +7,6 @@ from typing import Any
 
 from playwright.sync_api import Page, WebSocketRoute
 
-EXEC_ID = "0123456789abcdef0123456789abcdef"
-
 
 class FakeShell:
     """Keeps what it printed, and replays it from the offset that the page asks for."""
@@ -34,9 +32,9 @@ class FakeShell:
         told = json.loads(message)
         if told["type"] == "open":
             self.opened.append(told)
-            is_joined = "exec_id" in told
-            self.tell(type="state", state="starting", exec_id=EXEC_ID, is_joined=is_joined)
-            self.tell(type="state", state="running", exec_id=EXEC_ID, is_joined=is_joined)
+            assert told["command"] is None  # a login shell
+            for state in ("starting", "running"):
+                self.tell(type="state", state=state, exec_id=told["exec_id"], is_joined=False)
             self._send_from(told["stdout_offset"])
         elif told["type"] == "resize":
             self.sizes.append((told["columns"], told["rows"]))

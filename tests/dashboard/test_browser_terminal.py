@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.accounts.factories import user
-from tests.dashboard.fakeshell import EXEC_ID, FakeShell
+from tests.dashboard.fakeshell import FakeShell
 from tests.jobs import factories
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
@@ -61,7 +61,7 @@ def test_a_lost_connection_goes_on_where_it_broke(page: Page, shell: FakeShell) 
     shell.drops()
     expect(page.locator(STATE)).to_have_text("Connected")
     wait_until(page, lambda: len(shell.opened) == 2)
-    assert shell.opened[1]["exec_id"] == EXEC_ID
+    assert shell.opened[1]["exec_id"] == shell.opened[0]["exec_id"]
     assert shell.opened[1]["stdout_offset"] == len(shell.printed)
     shell.prints(b"after")
     expect(page.locator(SCREEN)).to_contain_text("before after")
@@ -76,7 +76,7 @@ def test_a_reload_comes_back_to_the_same_shell_and_answers_no_question_twice(
     answer = shell.typed
     page.reload()
     expect(page.locator(SCREEN)).to_contain_text("asked:  done")
-    assert shell.opened[-1]["exec_id"] == EXEC_ID
+    assert shell.opened[1]["exec_id"] == shell.opened[0]["exec_id"]
     assert shell.opened[-1]["stdout_offset"] == 0
     page.keyboard.type("x")
     wait_until(page, lambda: shell.typed != answer)
@@ -119,9 +119,9 @@ def test_the_keyboard_gets_out(page: Page, shell: FakeShell) -> None:
     page.keyboard.press("Control+Shift+E")
     expect(page.locator("#tab-terminal")).to_be_focused()
     page.keyboard.press("ArrowLeft")
-    expect(page.locator("#output")).to_be_visible()
+    expect(page.locator("#panel-output")).to_be_visible()
     page.keyboard.press("ArrowRight")
-    expect(page.locator("#terminal")).to_be_visible()
+    expect(page.locator("#panel-terminal")).to_be_visible()
     expect(page.locator("#tab-terminal")).to_be_focused()
     assert shell.typed == b"\t"
 
@@ -133,7 +133,7 @@ def test_the_end_is_said_and_the_next_shell_a_new_one(page: Page, shell: FakeShe
     expect(page.locator(STATE)).to_have_text("Ended")
     page.click("[data-terminal-again]")
     expect(page.locator(STATE)).to_have_text("Connected")
-    assert "exec_id" not in shell.opened[-1]
+    assert shell.opened[1]["exec_id"] != shell.opened[0]["exec_id"]
 
 
 def test_a_refusal_says_why(page: Page, shell: FakeShell) -> None:
@@ -155,4 +155,4 @@ def test_a_job_whose_sandbox_is_its_own_has_no_terminal(open_page: Open) -> None
     page = open_page(owner, f"/jobs/{factories.job(owner).pk}/#terminal")
     expect(page.locator("#tab-timeline")).to_be_visible()
     expect(page.locator("#tab-terminal")).to_have_count(0)
-    expect(page.locator("#output")).to_be_visible()
+    expect(page.locator("#panel-output")).to_be_visible()

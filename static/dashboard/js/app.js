@@ -4,14 +4,14 @@ import { onKey } from "./keys.js";
 
 const theme = /** @type {any} */ (globalThis).magsTheme;
 
-/** Say a word that goes away again. @param {string} text */
-export function toast(text) {
+/** Say a word that goes away again. @param {string} text @param {number} [shown_ms] */
+export function toast(text, shown_ms = 1600) {
   const element = document.getElementById("toast");
   if (!element) return;
   element.textContent = text;
   element.classList.add("is-shown");
   clearTimeout(toast.timer);
-  toast.timer = setTimeout(() => element.classList.remove("is-shown"), 1600);
+  toast.timer = setTimeout(() => element.classList.remove("is-shown"), shown_ms);
 }
 toast.timer = 0;
 
@@ -88,5 +88,7 @@ addEventListener("pageshow", () => {
 
 onKey("?", () => openDialog("shortcuts"));
 onKey("g j", () => location.assign("/jobs/"));
+onKey("g s", () => location.assign("/sandboxes/"));
+onKey("g a", () => location.assign("/aliases/"));
 onKey("g w", () => location.assign("/workspaces/"));
 onKey("g t", () => location.assign("/tokens/"));

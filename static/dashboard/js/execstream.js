@@ -11,7 +11,7 @@
  * @property {() => Size} size  the terminal's, now
  * @property {(bytes: Uint8Array, then: () => void) => void} onOutput  calls `then` when it has dealt with them
  * @property {(bytes: number) => void} onGap  so many bytes of output are not kept any more
- * @property {(state: "waking" | "starting" | "running", execId: string) => void} onProgress
+ * @property {(state: "waking" | "starting" | "running") => void} onProgress
  * @property {(end: End) => void} onEnd
  * @property {(problem: Problem) => void} onProblem
  * @property {(state: import("./socket.js").SocketState) => void} onState
@@ -27,11 +27,12 @@ const ACKNOWLEDGE_BYTES = 64 * 1024;
 export class ExecStream {
   /**
    * @param {string} path
-   * @param {string} execId one to join, or nothing: then a login shell is started
+   * @param {string} execId 32 hexadecimal digits: that one is joined, or if there is none, a login shell
+   *   started that goes by it. So however often a connection breaks, one shell is started
    * @param {Handlers} handlers
    */
   constructor(path, execId, handlers) {
-    this.execId = execId;
+    this._execId = execId;
     this.offset = 0; // received
     this.handled = 0; // dealt with
     this._acknowledged = 0;
@@ -61,10 +62,15 @@ export class ExecStream {
   }
 
   _open() {
-    const known = this.execId && { exec_id: this.execId };
-    const terminal = this._handlers.size();
     this._acknowledged = this.offset;
-    this._socket.send({ type: "open", command: null, terminal, stdin: true, stdout_offset: this.offset, ...known });
+    this._socket.send({
+      type: "open",
+      exec_id: this._execId,
+      command: null,
+      terminal: this._handlers.size(),
+      stdin: true,
+      stdout_offset: this.offset,
+    });
   }
 
   /** @param {any} message */
@@ -79,12 +85,11 @@ export class ExecStream {
     }
   }
 
-  /** @param {{state: "waking" | "starting" | "running", exec_id: string}} message */
-  _progress({ state, exec_id }) {
-    this.execId = exec_id ?? this.execId;
+  /** @param {{state: "waking" | "starting" | "running"}} message */
+  _progress({ state }) {
     // It may have been joined with another size than it has by now.
     if (state === "running") this.resize(this._handlers.size());
-    this._handlers.onProgress(state, this.execId);
+    this._handlers.onProgress(state);
   }
 
   /** @param {{offset: number, bytes: number}} gap */

@@ -2,8 +2,10 @@
 
 import { toast } from "./app.js";
 import { ApiError, call } from "./api.js";
+import "./deeds.js";
 import { refresh } from "./live.js";
 import { setUpLog } from "./logpanel.js";
+import "./sandboxbox.js";
 import { Reconnecting } from "./socket.js";
 import { setUpTabs } from "./tabs.js";
 

@@ -66,6 +66,8 @@ function swap(fresh) {
 function focusKey(element) {
   const href = element.getAttribute("href");
   if (href) return `a[href="${CSS.escape(href)}"]`;
+  const called = element.getAttribute("data-href");
+  if (called) return `[data-href="${CSS.escape(called)}"]`;
   return element.id ? `#${CSS.escape(element.id)}` : element.tagName.toLowerCase();
 }
 

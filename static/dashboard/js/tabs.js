@@ -1,17 +1,20 @@
 /**
- * Panels of which one is shown. The address says which, so a reload and a link come back to it; without
- * scripts all of them show, one below the other.
+ * Panels of which one is shown. The address says which, so a reload and a link come back to it: `#timeline`
+ * is the panel with the id `panel-timeline`, which the browser does not jump to.
  */
+
+const PREFIX = "panel-";
 
 /**
  * @param {HTMLElement} list the tabs; each names its panel by `aria-controls`
- * @param {(name: string, isEntered: boolean) => void} onShow the panel's id, and whether its tab was pressed
+ * @param {(name: string, isEntered: boolean) => void} onShow as in the address, and whether its tab was pressed
  *   or named by the address, not just walked over
  */
 export function setUpTabs(list, onShow) {
   const tabs = /** @type {HTMLElement[]} */ ([...list.querySelectorAll("[role=tab]")]);
   const panelOf = (/** @type {Element} */ tab) =>
     /** @type {HTMLElement} */ (document.getElementById(tab.getAttribute("aria-controls") ?? ""));
+  const nameOf = (/** @type {Element} */ tab) => panelOf(tab).id.slice(PREFIX.length);
 
   /** @param {HTMLElement} shown @param {boolean} isEntered */
   function show(shown, isEntered) {
@@ -20,12 +23,12 @@ export function setUpTabs(list, onShow) {
       tab.tabIndex = tab === shown ? 0 : -1;
       panelOf(tab).hidden = tab !== shown;
     }
-    onShow(panelOf(shown).id, isEntered);
+    onShow(nameOf(shown), isEntered);
   }
 
   /** @param {HTMLElement} tab @param {boolean} isEntered */
   function choose(tab, isEntered) {
-    history.replaceState(null, "", tab === tabs[0] ? location.pathname : `#${panelOf(tab).id}`);
+    history.replaceState(null, "", tab === tabs[0] ? location.pathname : `#${nameOf(tab)}`);
     show(tab, isEntered);
   }
 
@@ -43,7 +46,7 @@ export function setUpTabs(list, onShow) {
     choose(next, false);
   });
   list.hidden = false;
-  const named = () => tabs.find((tab) => `#${panelOf(tab).id}` === location.hash);
+  const named = () => tabs.find((tab) => `#${nameOf(tab)}` === location.hash);
   addEventListener("hashchange", () => show(named() ?? tabs[0], Boolean(named())));
   show(named() ?? tabs[0], Boolean(named()));
 }

@@ -74,20 +74,17 @@ export function setUpTerminal(panel, { onLeave }) {
       size,
       onOutput: (bytes, then) => terminal.write(bytes, then),
       onGap: (bytes) => terminal.write(`\r\n\x1b[2m[${count(bytes, "byte", "bytes")} of output are not kept]\x1b[0m\r\n`),
-      onProgress(progress, execId) {
-        remembered.keep(execId);
-        show(progress === "running" ? "live" : progress);
-      },
+      onProgress: (progress) => show(progress === "running" ? "live" : progress),
       onProblem: (told) => (problem = told),
       onEnd(end) {
-        remembered.forget();
+        remembered.renew();
         show("ended");
         sayOver(ending(end));
       },
       onState(socketState) {
         if (socketState === "reconnecting") show("reconnecting");
         if (socketState !== "refused") return;
-        remembered.forget();
+        remembered.renew();
         show("refused");
         sayOver(problem ? `${problem.error} ${problem.remediation ?? ""}` : "This terminal is not available.");
       },
