@@ -17,6 +17,7 @@ from hosts.models import Host
 from hosts.selectors import hosts_taking_work
 from jobs.errors import JobNotFound, NothingToSave, SyncLost
 from jobs.models import Job, JobEvent, Lease
+from jobs.standing import standing_job
 from jobs.states import JobStatus, SandboxState
 from sandboxes.models import Sandbox
 from sandboxes.states import SandboxEnd, SandboxPhase
@@ -42,6 +43,14 @@ def job_get(actor: User, reference: str) -> Job:
     if job is None:
         raise JobNotFound
     return job
+
+
+def standing_get(actor: User, reference: str) -> Job:
+    """As `job_get`, but a name means the job that says what the sandbox behind it is to be like, though
+    others have run in that since."""
+    job = job_get(actor, reference)
+    standing = None if _uuid(reference) == job.pk or job.is_persistent else standing_job(job.workspace_id)
+    return job_get(actor, str(standing.pk)) if standing else job
 
 
 def _in_order(named: QuerySet[Job], used: QuerySet[Job]) -> Iterator[QuerySet[Job]]:

@@ -21,6 +21,7 @@ from jobs.api.waiting import JobWaitingView
 from jobs.errors import NotSavedInTime
 from jobs.models import Job
 from jobs.services import job_stop, job_submit, job_sync, job_update, sandbox_wake
+from jobs.services.update import ONLY_PERSISTENT
 from jobs.states import JOB_FINAL, WakeCause
 from jobs.wire import job_object, log_object, receipt_object
 
@@ -82,10 +83,12 @@ class JobView(APIView):
         """Rename a job, or change what its workspace's sandboxes are to be like. A sandbox that is there goes
         by `no_sleep` at once; `startup_command` is for those that are made later."""
         actor = actor_of(request)
-        found = selectors.job_get(actor, job)
         form = inputs.JobPatchInput(data=request.data)
         form.is_valid(raise_exception=True)
-        job_update(found, **form.changes())
+        changes = form.changes()
+        find = selectors.standing_get if changes.keys() & set(ONLY_PERSISTENT) else selectors.job_get
+        found = find(actor, job)
+        job_update(found, **changes)
         return Response(job_object(selectors.job_get(actor, str(found.pk))))
 
 

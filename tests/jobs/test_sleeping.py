@@ -171,6 +171,18 @@ class TestSettings:
         answer = client.patch(f"{API}/mags-jobs/{first.pk}", body, content_type="application/json")
         assert str(later.pk) in assert_error(answer, 409, "superseded")["remediation"]
 
+    def test_by_a_name_are_those_of_the_sandbox_behind_it(self, owner: User, client: Client) -> None:
+        """Whatever ran in it last, under the same name."""
+        agent = Agent()
+        first, run = held.idle(agent, owner, name="w"), held.job(owner, name="w")
+        held.start(agent, run)
+        held.finish(agent, run)
+        for path in (f"{API}/mags-jobs/w", f"{API}/mags-jobs/{first.pk}"):
+            answer = client.patch(path, {"no_sleep": True}, content_type="application/json")
+            assert (answer.status_code, answer.json()["id"]) == (200, str(first.pk))
+        renamed = client.patch(f"{API}/mags-jobs/w", {"name": "x"}, content_type="application/json").json()
+        assert renamed["id"] == str(run.pk)
+
     def test_a_command_has_a_limit(self, client: Client) -> None:
         body = {"script": "true", "persistent": True, "workspace_id": "w", "startup_command": "x" * 16385}
         answer = client.post(f"{API}/mags-jobs", body, content_type="application/json")
