@@ -30,9 +30,10 @@ def begin(sandbox: Sandbox, standing: Job | None, *, has_next: bool) -> None:
     """Call it with the sandbox's end written and its workspace free. `standing` is the workspace's standing
     job, its row held; `has_next`: a job waits, and gets the next sandbox."""
     reason = SandboxEnd(sandbox.reason)
-    lives_on = standing is not None and not has_next and _may_come_back(sandbox, standing)
-    _forget(sandbox, standing if lives_on else None)
-    if standing is None or has_next or not lives_on:
+    if standing is not None and not _may_come_back(sandbox, standing):
+        standing = None
+    _forget(sandbox, standing)
+    if standing is None or has_next:
         return
     if sandbox.is_kept:
         _count(standing, sandbox, reason)

@@ -50,9 +50,9 @@ def _is_awake(sandbox: Sandbox | None) -> bool:
 
 
 def _wake(job: Job, cause: WakeCause) -> Standing:
-    standing = standing_job(job.workspace_id) or job
     found = sandbox_serving(job.workspace_id, job.in_sandbox_id)
     sandbox = sandbox_lock(found.pk) if found else None  # its host's row first
+    standing = standing_job(job.workspace_id, lock=True) or job  # a stop comes before this or after
     if sandbox is None:
         _require_due(standing, cause)
         sandbox = sandbox_raise(standing, cause)
