@@ -42,7 +42,6 @@ class _Answer(msgspec.Struct, frozen=True):
 class Seen:
     """All of it at one moment (monotonic)."""
 
-    asked_at: float
     at: float
     visitors: Mapping[str, Visitors] = field(default_factory=dict)
     execs: Mapping[str, int] = field(default_factory=dict)
@@ -64,21 +63,22 @@ class Traffic:
         self._directory = state_dir / DATA_PORT
         self._has_data_port = has_data_port
         self._asking = asyncio.Lock()
-        self._seen: Seen | None = None
+        self._asked_at = 0.0
+        self._seen: Seen | None = None  # what was answered then; None: nothing
         self._is_away = False
 
     async def seen(self, since: float) -> Seen | None:
         """What was asked at `since` (monotonic) or later. None where the data port does not answer: then
         nobody knows who is connected."""
         async with self._asking:
-            if self._seen is None or self._seen.asked_at < since:
+            if self._asked_at < since:
+                self._asked_at = time.monotonic()
                 self._seen = await self._ask()
             return self._seen
 
     async def _ask(self) -> Seen | None:
-        asked_at = time.monotonic()
         if not self._has_data_port:
-            return Seen(asked_at, asked_at)
+            return Seen(self._asked_at)
         try:
             values = await control.ask(self._directory, "connections", ANSWER_S)
             answer = msgspec.convert(values, _Answer)
@@ -90,4 +90,4 @@ class Traffic:
         if self._is_away:
             logger.info("data_port_back")
         self._is_away = False
-        return Seen(asked_at, time.monotonic(), answer.sandboxes, answer.execs)
+        return Seen(time.monotonic(), answer.sandboxes, answer.execs)

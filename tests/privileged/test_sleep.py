@@ -193,7 +193,7 @@ async def test_script_that_counts_keeps_it_awake_and_one_that_does_not_is_frozen
 
 
 async def test_busy_sandbox_does_not_sleep(bench: Bench) -> None:
-    sandbox = await bench.plane.hold(sleep=SOON)
+    sandbox = await bench.plane.hold(sleep=SOON | {"cpu_percent": 1.0})  # where many others are busy, too
     await says(bench.plane, sandbox, "setsid sh -c 'while :; do :; done' > /dev/null 2>&1 < /dev/null & :")
     with pytest.raises(TimeoutError):
         await bench.plane.wait(lambda: sandbox.naps, timeout_s=0.7)
