@@ -177,6 +177,7 @@ async def test_nothing_is_touched_before_the_server_has_spoken(state: State) -> 
     state.told.clear()
     keys = state.keys()
     async with state.data_port(), state.following(keys), asyncio.timeout(20):
+        await asyncio.sleep(0)  # it has begun
         keys.give(wish(ANN))
         await state.until_told(wish(ANN))
     assert state.closed == []
