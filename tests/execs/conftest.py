@@ -48,6 +48,7 @@ def placed(owner: User) -> Place:
         port = host if isinstance(host, int) else host.port
         agent = Agent(data_port={"address": "127.0.0.1", "port": port})
         job = held.idle(agent, owner, **spec)
+        job.owner = owner  # read already, for tests on an event loop
         job.agent = agent  # type: ignore[attr-defined]  # for tests that let it speak
         return job
 
