@@ -9,7 +9,9 @@ from django.urls import reverse
 from accounts.models import User
 from aliases.selectors import alias_list
 from core.labels import label_url
+from dashboard.exec_rows import SHOWN_LIMIT, exec_row
 from dashboard.sandbox_cards import sandbox_card
+from execs.selectors import exec_list
 from jobs.models import Job
 from jobs.standing import sandbox_serving, standing_job
 
@@ -26,6 +28,7 @@ def sandbox_context(actor: User, job: Job) -> dict[str, Any]:
     standing = (standing_job(job.workspace_id) if job.is_persistent else None) or job
     href = f"/api/v1/mags-jobs/{job.pk}"
     reference = job.workspace_name or job.name or str(job.pk)
+    execs = list(exec_list(actor, job)[: SHOWN_LIMIT + 1])
     return {
         "sandbox": sandbox_card(standing, sandbox_serving(job.workspace_id, job.in_sandbox_id)),
         "newer_href": reverse("dashboard:job", args=[str(standing.pk)]) if standing.pk != job.pk else "",
@@ -34,6 +37,10 @@ def sandbox_context(actor: User, job: Job) -> dict[str, Any]:
         "access_href": f"{href}/access",
         "ssh_key_href": f"{href}/ssh-key",
         "ssh_command": f"mags ssh {reference}",
+        "commands": [exec_row(found) for found in execs[:SHOWN_LIMIT]],
+        "has_more_commands": len(execs) > SHOWN_LIMIT,
+        "execs_href": f"{href}/execs",
+        "exec_command": f"mags exec {reference} 'uname -a'",
         "shell_path": f"/ws/jobs/{job.pk}/exec",
     }
 

@@ -54,15 +54,18 @@ LABELS = {
     "saved": "Files saved",
     "restored": "Files restored",
     "sandbox_ended": "Sandbox ended",
+    "sandbox_stopped": "Sandbox stopped",
+    "sandbox_waits": "The sandbox waits",
     "slept": "Fell asleep",
     "stopped_idle": "Stopped, as it had slept for long",
     "up": "Sandbox is up",
-    "recovered": "Recovered",
+    "recovery_failed": "It cannot come back",
     "startup_started": "Start-up command started",
 }
 TONES = {
     "started": "ok", "up": "ok", "recovered": "ok", "woke": "ok",
-    "save_failing": "bad", "recovering": "bad", "slept": "quiet", "stopped_idle": "quiet",
+    "save_failing": "bad", "recovering": "bad", "recovery_failed": "bad",
+    "slept": "quiet", "stopped_idle": "quiet", "sandbox_stopped": "quiet",
 }  # fmt: skip
 
 
@@ -130,8 +133,15 @@ def _startup_exited(detail: Detail) -> str:
     return "Start-up command ended" if code is None else f"Start-up command exited with code {code}"
 
 
+def _changed(detail: Detail) -> str:
+    if "no_sleep" in detail:
+        return "Always on from here" if detail["no_sleep"] else "No longer always on"
+    return "Start-up command changed" if "startup_command" in detail else "Settings changed"
+
+
 _WORDED: dict[str, Callable[[Detail], str]] = {
     "assigned": lambda detail: f"Assigned to {detail.get('host') or 'a host'}",
+    "changed": _changed,
     "finished": _finished,
     "renamed": lambda detail: f"Renamed to {detail.get('name', '')}",
     "url_opened": lambda detail: f"URL leads to port {detail.get('url_port', '')}",

@@ -2,6 +2,7 @@
 
 import { toast } from "./app.js";
 import { ApiError, call } from "./api.js";
+import "./commands.js";
 import "./deeds.js";
 import { refresh } from "./live.js";
 import { setUpLog } from "./logpanel.js";
@@ -29,7 +30,11 @@ new Reconnecting(() => "/ws/jobs", {
 const tabs = /** @type {HTMLElement} */ (page.querySelector("[data-tabs]"));
 /** @type {Promise<{focus: () => void}> | undefined} */
 let terminal;
+let isAtCommands = false; // nobody tells a page of what is executed
+setInterval(() => isAtCommands && !document.hidden && refresh(), POLL_MS);
 setUpTabs(tabs, async (shown, isEntered) => {
+  isAtCommands = shown === "commands";
+  if (isAtCommands) refresh();
   if (shown !== "terminal") return;
   // Half a megabyte, and a shell in the sandbox: only for who looks at it.
   terminal ??= openTerminal();
