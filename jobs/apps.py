@@ -15,3 +15,4 @@ class JobsConfig(AppConfig):
         sandbox_hooks.register_saved(services.job_saved)
         workspace_hooks.register_active_jobs(selectors.active_jobs)
         workspace_hooks.register_held_words(services.held_words)
+        workspace_hooks.register_deleted(services.workspace_deleted)

@@ -53,7 +53,7 @@ _images: list[Images] = []
 _active_jobs: ActiveJobs = _nobody
 _held_words: HeldWords = _no_words
 _resized: Told = _nothing
-_deleted: Told = _nothing
+_deleted: list[Told] = []
 
 
 def register_active_jobs(find: ActiveJobs) -> None:
@@ -85,13 +85,13 @@ def resized(workspace: Workspace) -> None:
 
 
 def register_deleted(call: Told) -> None:
-    global _deleted
-    _deleted = call
+    _deleted.append(call)
 
 
 def deleted(workspace: Workspace) -> None:
     """Called once that is committed."""
-    _deleted(workspace)
+    for call in _deleted:
+        call(workspace)
 
 
 def register_images(images: Images) -> None:

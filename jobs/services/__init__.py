@@ -1,5 +1,6 @@
 """Every write to jobs, leases, events and output."""
 
+from jobs.services.afterlife import workspace_deleted
 from jobs.services.fleet import BootAnswer, host_booted, sweep
 from jobs.services.held import STOPPED_EXIT_CODE, job_saved, sandbox_over, sandbox_up
 from jobs.services.leases import (
@@ -55,4 +56,5 @@ __all__ = [
     "startup_noted",
     "sweep",
     "user_changed",
+    "workspace_deleted",
 ]

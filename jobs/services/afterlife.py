@@ -3,6 +3,7 @@ wants it, or at once the next one, where it is always on."""
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,9 @@ from jobs.states import JOB_FINAL, SandboxState, WakeCause
 from sandboxes.models import Sandbox
 from sandboxes.states import SandboxEnd
 from workspaces.errors import WorkspaceInUse
+from workspaces.models import Workspace
+
+logger = logging.getLogger(__name__)
 
 # One that dies by itself is made again at once, then after 1, 2, 4, ... s up to BACKOFF_LIMIT_S; up for that
 # long, it begins anew. The sweep looks every 5 s (`fleet.SWEEP_S`), so that is what the first of these take.
@@ -49,7 +53,8 @@ def _may_come_back(sandbox: Sandbox, standing: Job) -> bool:
     if standing.status not in JOB_FINAL:
         return False
     if not sandbox.is_kept:  # it had the workspace between two of the standing job's
-        return standing.sandbox == SandboxState.SLEEPING and is_raisable(standing)
+        is_wanted = standing.sandbox == SandboxState.SLEEPING or bool(sandbox.next_for)
+        return is_wanted and is_raisable(standing)
     is_wanted = not sandbox.is_put_away or bool(sandbox.next_for)
     return is_wanted and sandbox.is_synced and is_raisable(standing)
 
@@ -116,7 +121,13 @@ def recover_due(now: datetime) -> int:
     due = Job.objects.filter(
         no_sleep=True, recover_at__lte=now, sandbox=SandboxState.SLEEPING, status__in=JOB_FINAL
     )
-    return sum(_recover_one(due.filter(pk=job_id)) for job_id in list(due.values_list("pk", flat=True)))
+    count = 0
+    for job_id in list(due.values_list("pk", flat=True)):
+        try:
+            count += _recover_one(due.filter(pk=job_id))
+        except Exception:  # the others must not wait for this one
+            logger.exception("the sandbox of job %s could not be made again", job_id)
+    return count
 
 
 def _recover_one(due: QuerySet[Job]) -> bool:
@@ -137,3 +148,13 @@ def _recover_one(due: QuerySet[Job]) -> bool:
             announce(job)
             return False
     return True
+
+
+def workspace_deleted(workspace: Workspace) -> None:
+    """No sandbox comes back from it."""
+    asleep = Job.objects.filter(workspace=workspace, sandbox=SandboxState.SLEEPING)
+    for job in asleep.only("pk", "owner_id"):
+        gone = {"sandbox": SandboxState.NONE, "sandbox_message": "", "recover_at": None, "down_since": None}
+        asleep.filter(pk=job.pk).update(**gone, revision=F("revision") + 1, changed_at=timezone.now())
+        JobEvent.objects.create(job_id=job.pk, kind="workspace_deleted")
+        announce(job)

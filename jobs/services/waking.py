@@ -90,7 +90,8 @@ def _want_next(standing: Job, sandbox: Sandbox, cause: WakeCause) -> None:
     """It ends, and cannot be held back. The next one is made by its end, from what it saves now."""
     if sandbox.next_for or job_waiting(sandbox):
         return
-    if cause is WakeCause.URL and sandbox.is_put_away:
+    is_away = sandbox.is_put_away if sandbox.is_kept else standing.sandbox == SandboxState.NONE
+    if cause is WakeCause.URL and is_away:
         raise CannotWake(PUT_AWAY, remediation=PUT_AWAY_REMEDY)
     if not sandbox.is_synced or sandbox.workspace_id is None or not standing.is_persistent:
         raise CannotWake

@@ -22,6 +22,7 @@ from tests.jobs.factories import API, Agent, kinds, sandbox_asleep, sandbox_endi
 from tests.jobs.held import box, fresh, room, workspace_of
 from tests.shape import assert_error
 from tests.workspaces.factories import saved
+from workspaces.services import workspace_delete
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "bucket")]
 OK = {"status": 200}
@@ -246,6 +247,14 @@ class TestCannotWake:
             sandbox_wake(fresh(job), "url")
         assert refusal.value.retry_after_s is not None
         assert sandbox_wake(fresh(job), "wish") is Standing.STARTING
+
+
+    def test_a_workspace_that_was_deleted(self, owner: User) -> None:
+        job = asleep(Agent(), owner)
+        workspace_delete(workspace_of(owner))
+        assert (fresh(job).sandbox, kinds(job)[-1]) == ("none", "workspace_deleted")
+        with pytest.raises(CannotWake, match="deleted"):
+            sandbox_wake(fresh(job), "wish")
 
 
 class TestStop:
