@@ -143,6 +143,7 @@ class Keeper:
         if self._closed.is_set() or self._dropped.is_set():
             raise DriverError("it is ending")
         await self._sleeper.wake(cause)
+        self._startup.stir()
 
     def awake(self) -> AbstractAsyncContextManager[None]:
         """While a run is started. As `wake`."""

@@ -19,6 +19,7 @@ from hostagent.errors import AgentError
 from hostagent.heldwire import StartupEnd, StartupReport, StartupWish
 from hostagent.holdings import Holding, StartupTry
 from hostagent.startupwire import Answer, Ended, Refused, StartOrder
+from hostagent.waiting import first
 
 DATA_PORT = "data-port"  # the directory of its control socket, below the state directory
 EXEC_IDS = UUID("7d0c5a0e-6d0b-4b0e-9d3c-6f6d61677331")
@@ -55,6 +56,11 @@ class Startup:
         self._holding = holding
         self._tell = tell
         self._log = log
+        self._stirred = asyncio.Event()
+
+    def stir(self) -> None:
+        """The sandbox was woken: who did that may wait for what the command serves."""
+        self._stirred.set()
 
     async def run(self) -> None:
         """Until it has ended by itself with 0: it has done its work, or left a daemon."""
@@ -124,6 +130,7 @@ class Startup:
         """Again and again, where the data port is away or the sandbox sleeps."""
         span_s, known = ASK_FIRST_S, ""
         while True:
+            self._stirred.clear()
             try:
                 answer = startupwire.answer_of(await control.ask(self._port, f"exec {command}", timeout_s))
                 if not isinstance(answer, Refused) or answer.code not in startupwire.NOT_NOW:
@@ -133,7 +140,7 @@ class Startup:
                 why = str(error)
             if why != known:
                 self._log.warning("startup_waits", attempt=self._try.number, why=why)
-            await asyncio.sleep(jitter(span_s))
+            await first(self._stirred, timeout_s=jitter(span_s))
             span_s, known = min(2 * span_s, ASK_LIMIT_S), why
 
     def _ended(self, reason: StartupEnd, exit_code: int | None, at_ms: int) -> StartupReport:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 
 from hostagent.config import Config
@@ -50,5 +51,7 @@ class Visitor(Host):
         if self._is_ready:
             self.launch.close()
             cgroup.kill(self.groups, self.group(self._launcher), "cpu")
-            cgroup.remove(self.groups, self.group(self._launcher))
+            for path in self.groups.paths(self.group(self._launcher)):
+                with contextlib.suppress(OSError):  # what was started is still in it
+                    path.rmdir()
         self._threads.shutdown()

@@ -321,7 +321,7 @@ class FakeControlPlane:
         return web.json_response({})
 
     def _item(self, item: dict[str, Any]) -> dict[str, Any]:
-        if item["type"] in ("sandbox", "volume"):
+        if item["type"] in ("sandbox", "volume", "startup"):
             return self.held.item(item, are_runs_finished=not self._live_runs(item["sandbox_id"]))
         lease = self.leases.get(item["lease_id"])
         if lease is None or item["lease_epoch"] != lease.assignment["lease_epoch"]:

@@ -38,6 +38,7 @@ class FakeSandbox:
     sizes: list[dict[str, Any]] = field(default_factory=list)
     synced: int = 0
     naps: list[dict[str, Any]] = field(default_factory=list)  # asleep, awake, asleep ...
+    startups: list[dict[str, Any]] = field(default_factory=list)  # started, exited, started ...
 
     @property
     def is_asleep(self) -> bool:
@@ -96,6 +97,8 @@ class FakeSandboxes:
             return {"status": 200} if item == sandbox.ended else {"status": 409, "code": "stale_lease"}
         if item["type"] == "volume":
             return self._size(sandbox, item)
+        if item["type"] == "startup":
+            return self._startup(sandbox, item)
         if item["state"] == "running":
             sandbox.running, sandbox.state = item, "running"
             return {"status": 200}
@@ -115,6 +118,15 @@ class FakeSandboxes:
             self._violations.append(f"sandbox {sandbox.id} is {item['state']} before it is up")
         if not sandbox.naps or sandbox.naps[-1] != item:
             sandbox.naps.append(item)
+        return {"status": 200}
+
+    def _startup(self, sandbox: FakeSandbox, item: dict[str, Any]) -> dict[str, Any]:
+        """Each may be repeated by a successor, and says the same then."""
+        if item not in sandbox.startups:
+            key = item["attempt"], item["state"]
+            if key in [(known["attempt"], known["state"]) for known in sandbox.startups]:
+                self._violations.append(f"sandbox {sandbox.id}: {key} of its startup command twice")
+            sandbox.startups.append(item)
         return {"status": 200}
 
     def _size(self, sandbox: FakeSandbox, item: dict[str, Any]) -> dict[str, Any]:

@@ -54,8 +54,10 @@ async def test_killed_data_port_loses_nothing(config: Config, held: Held) -> Non
     assert data == numbers[0] + b"one\ntwo\n" + numbers[1] + b"x\n"
     assert (end.outcome, end.exit_code, end.stdout) == (Outcome.EXITED, 0, len(data))
     assert (await caller.call(doomed)).end.outcome is Outcome.TIMED_OUT
-    process.terminate()
-    assert await process.wait() == 0
+    async with caller.opened(opening("echo up; sleep 999")) as reader:
+        await reader.until(b"up")
+        process.terminate()  # what runs goes on, and hinders nobody
+        assert await process.wait() == 0
     (config.state_dir / identity.IDENTITY).unlink()
 
 

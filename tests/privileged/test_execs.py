@@ -26,7 +26,7 @@ from tests.privileged.sandbox import Held, Sandboxes, new_id
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 IN_A_ROW = int(os.environ.get("EXECS_IN_A_ROW", "200"))
-SILENT_S = int(os.environ.get("EXECS_SILENT_S", "2"))  # beyond 120: longer than keepalive's patience
+SILENT_S = int(os.environ.get("EXECS_SILENT_S", "1"))  # beyond 120: longer than keepalive's patience
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -95,7 +95,8 @@ def caller(ported: Ported, held: Held) -> Caller:
 
 
 async def content(held: Held, path: str) -> bytes:
-    return (await held.run(f"cat {path} 2> /dev/null || true")).output.stdout
+    """Of a file that is there, or about to be."""
+    return (await held.run(f"until [ -s {path} ]; do sleep 0.02; done; cat {path}")).output.stdout
 
 
 async def test_command_that_succeeds_is_done(config: Config, held: Held, caller: Caller) -> None:
