@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.dashboard.browser import LogPanel, visit
+from tests.dashboard.browser import LogPanel
 from tests.e2e.running import RunningStack
+from tests.e2e.signedin import signed_in
 
 pytestmark = [pytest.mark.stack, pytest.mark.privileged, pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -59,17 +60,8 @@ class Sighting:
 
 @pytest.fixture
 def page(chromium: Browser, stack: RunningStack) -> Iterator[Page]:
-    """Signed in through the form, as the admin of the stack."""
-    context = chromium.new_context(viewport={"width": 1440, "height": 900})
-    page = context.new_page()
-    visit(page, f"{stack.url}/login/")
-    page.fill("#email", stack.admin_email)
-    page.fill("#password", stack.admin_password)
-    page.keyboard.press("Enter")
-    expect(page.locator("h1")).to_have_text("Jobs")
-    page.wait_for_load_state("load")  # its scripts have run
-    yield page
-    context.close()
+    with signed_in(chromium, stack) as page:
+        yield page
 
 
 def run(page: Page, script: str) -> LogPanel:
