@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env
 
+from execs.states import ExecEnd
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Env(prefix="MAGS_")
 env.read_env(str(BASE_DIR / ".env"), recurse=False)
@@ -236,6 +238,7 @@ SPECTACULAR_SETTINGS = {
     "PREPROCESSING_HOOKS": ["core.api.schema.public_endpoints"],
     "SERVE_AUTHENTICATION": [],  # the document says nothing about anybody
     "SERVERS": [{"url": "/"}],
+    "ENUM_NAME_OVERRIDES": {"ExecReasonEnum": list(ExecEnd)},  # versions have a `reason` as well
 }
 
 # --- Limits (units in the names) --------------------------------------------------------------
@@ -261,7 +264,7 @@ S3_SECRET_KEY = secret("S3_SECRET_KEY", "")
 LOCAL_WORKSPACE_MINUTES = env.int("LOCAL_WORKSPACE_MINUTES", 10)  # unsaved ones go that long after use
 CHECKPOINT_S = env.int("CHECKPOINT_S", 60)  # how often a running workspace is saved by itself; 0: never
 IDLE_S = env.float("IDLE_S", 600.0)  # a kept sandbox that nobody uses is frozen after that; 0: never
-IDLE_CPU_PERCENT = env.float("IDLE_CPU_PERCENT", 2.0)  # of one CPU; one that takes less than that does nothing
+IDLE_CPU_PERCENT = env.float("IDLE_CPU_PERCENT", 2.0)  # of one CPU; whoever takes less does nothing
 IDLE_STOP_S = env.float("IDLE_STOP_S", 3600.0)  # frozen for that long, it is saved and ended; 0: never
 VERSIONS_KEPT = env.int("VERSIONS_KEPT", 20)  # of each workspace, and ...
 VERSIONS_KEPT_DAYS = env.int("VERSIONS_KEPT_DAYS", 30)  # ... all that are younger

@@ -248,7 +248,6 @@ class TestCannotWake:
         assert refusal.value.retry_after_s is not None
         assert sandbox_wake(fresh(job), "wish") is Standing.STARTING
 
-
     def test_a_workspace_that_was_deleted(self, owner: User) -> None:
         job = asleep(Agent(), owner)
         workspace_delete(workspace_of(owner))
