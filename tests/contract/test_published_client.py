@@ -150,7 +150,6 @@ result = [job, m.find_job({name!r}), m.find_job('nobody-of-that-name')]
         ("result = m.stop('nobody-of-that-name')", None, "nobody-of-that-name"),
         ("result = m.list_jobs(page=0)", 400, "page"),
         ("result = m.run('true', base_workspace_id='nobody')", 404, "no such workspace"),
-        ("result = m.run('true', persistent=True, no_sleep=True)", 400, "not available"),
         ("result = m.update_job(m.run('true')['request_id'], no_sleep=True)", None, "persistent"),
     ],
 )

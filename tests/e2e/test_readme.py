@@ -44,6 +44,13 @@ def test_public_urls(stack: RunningStack) -> None:
     assert Visitor(stack).until("hello").text == "Hello\n"
 
 
+def test_sandboxes_that_stay(stack: RunningStack) -> None:
+    [commands] = [text for text in examples("sh") if "mags new" in text]
+    printed = run(stack, "bash", "-ec", f"{commands}\n.venv/bin/mags stop box")
+    assert "hello from root\n" in printed
+    assert "box never sleeps from now on." in printed
+
+
 def test_workspaces(stack: RunningStack) -> None:
     [commands] = [text for text in examples("sh") if "workspace fork" in text]
     printed = run(stack, "bash", "-ec", commands)
