@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from core.errors import Unavailable
@@ -18,7 +19,7 @@ from jobs.services import schedule
 from jobs.services.raising import job_join, sandbox_raise, waking_noted
 from jobs.services.transition import wake_on_commit
 from jobs.standing import Standing, job_waiting, sandbox_serving, standing_job, standing_of
-from jobs.states import SandboxState, WakeCause
+from jobs.states import JOB_FINAL, SandboxState, WakeCause
 from sandboxes.models import Sandbox
 from sandboxes.services import sandbox_lock, sandbox_want_next, sandbox_wish_wake
 from sandboxes.states import SandboxPhase
@@ -62,6 +63,7 @@ def _wake(job: Job, cause: WakeCause) -> Standing:
         _wish(standing, sandbox, cause)
     elif sandbox.state == SandboxPhase.ENDING:
         _want_next(standing, sandbox, cause)
+        _show_coming(sandbox)
     if sandbox.state != SandboxPhase.RUNNING:
         job_join(job, sandbox)
     return standing_of(sandbox)
@@ -97,3 +99,9 @@ def _want_next(standing: Job, sandbox: Sandbox, cause: WakeCause) -> None:
         raise CannotWake
     sandbox_want_next(sandbox, cause)
     waking_noted(standing, cause)
+
+
+def _show_coming(sandbox: Sandbox) -> None:
+    """What ends does not run any more for whoever waits for the next one."""
+    shown = Job.objects.filter(in_sandbox=sandbox, sandbox=SandboxState.RUNNING, status__in=JOB_FINAL)
+    shown.update(sandbox=SandboxState.SLEEPING, revision=F("revision") + 1, changed_at=timezone.now())

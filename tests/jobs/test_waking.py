@@ -180,6 +180,7 @@ class TestWake:
         former = box(job)
         assert sandbox_wake(fresh(job), "url") is Standing.STARTING
         assert sandbox_wake(fresh(job), "ssh") is Standing.STARTING
+        assert fresh(job).sandbox == "sleeping"  # who waits for the next one does not take this one for it
         held.end(agent, former, "idle")
         assert (box(job).state, box(job).made_for) == ("offered", "url")
         assert box(job).pk != former.pk
