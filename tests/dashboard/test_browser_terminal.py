@@ -39,7 +39,7 @@ def wait_until(page: Page, is_so: Callable[[], bool]) -> None:
         page.wait_for_timeout(20)
 
 
-def test_typing_reaches_the_shell_and_its_output_the_screen(page: Page, shell: FakeShell) -> None:
+def test_typing_and_sizes_reach_the_shell_and_its_output_the_screen(page: Page, shell: FakeShell) -> None:
     shell.prints(b"$ ")
     page.keyboard.type("ls")
     page.keyboard.press("Enter")
@@ -53,6 +53,12 @@ def test_typing_reaches_the_shell_and_its_output_the_screen(page: Page, shell: F
     red = page.locator(f"{SCREEN} span", has_text="red").evaluate("e => getComputedStyle(e).color")
     assert red == "rgb(255, 123, 114)"
     assert page.locator("style").count() == 0
+
+    wide = shell.opened[0]["terminal"]
+    page.set_viewport_size({"width": 500, "height": 700})
+    wait_until(page, lambda: bool(shell.sizes) and shell.sizes[-1][0] < wide["columns"])
+    columns, rows = shell.sizes[-1]
+    expect(page.locator("[data-terminal-size]")).to_have_text(f"{columns} × {rows}")
 
 
 def test_a_lost_connection_goes_on_where_it_broke(page: Page, shell: FakeShell) -> None:
@@ -83,33 +89,22 @@ def test_a_reload_comes_back_to_the_same_shell_and_answers_no_question_twice(
     assert shell.typed == answer + b"x"
 
 
-def test_the_shell_learns_of_every_size(page: Page, shell: FakeShell) -> None:
-    wide = shell.opened[0]["terminal"]
-    page.set_viewport_size({"width": 500, "height": 700})
-    wait_until(page, lambda: bool(shell.sizes) and shell.sizes[-1][0] < wide["columns"])
-    columns, rows = shell.sizes[-1]
-    expect(page.locator("[data-terminal-size]")).to_have_text(f"{columns} × {rows}")
-
-
-def test_pasted_text_comes_in_brackets_where_they_are_asked_for(page: Page, shell: FakeShell) -> None:
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.evaluate("navigator.clipboard.writeText('one\\ntwo')")
-    shell.prints(b"\x1b[?2004h$ ")
-    expect(page.locator(SCREEN)).to_contain_text("$")
-    page.keyboard.press("Control+Shift+V")
-    wait_until(page, lambda: shell.typed.endswith(b"~two\x1b[201~") or b"two" in shell.typed)
-    assert shell.typed == b"\x1b[200~one\rtwo\x1b[201~"
-
-
-def test_what_is_selected_is_copied_and_control_c_stays_the_shells(page: Page, shell: FakeShell) -> None:
+def test_copying_and_pasting(page: Page, shell: FakeShell) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     shell.prints(b"copyme")
     expect(page.locator(SCREEN)).to_contain_text("copyme")
     page.dblclick("[data-terminal] .xterm-screen", position={"x": 20, "y": 8})
     page.keyboard.press("Control+Shift+C")
     assert page.evaluate("navigator.clipboard.readText()") == "copyme"
-    page.keyboard.press("Control+C")
+    page.keyboard.press("Control+C")  # stays the shell's
     wait_until(page, lambda: shell.typed == b"\x03")
+
+    page.evaluate("navigator.clipboard.writeText('one\\ntwo')")
+    shell.prints(b"\x1b[?2004h$ ")  # a program that wants to know what is pasted
+    expect(page.locator(SCREEN)).to_contain_text("$")
+    page.keyboard.press("Control+Shift+V")
+    wait_until(page, lambda: b"two" in shell.typed)
+    assert shell.typed == b"\x03\x1b[200~one\rtwo\x1b[201~"
 
 
 def test_the_keyboard_gets_out(page: Page, shell: FakeShell) -> None:
@@ -126,7 +121,7 @@ def test_the_keyboard_gets_out(page: Page, shell: FakeShell) -> None:
     assert shell.typed == b"\t"
 
 
-def test_the_end_is_said_and_the_next_shell_a_new_one(page: Page, shell: FakeShell) -> None:
+def test_ends_and_refusals_are_said_and_the_next_shell_is_a_new_one(page: Page, shell: FakeShell) -> None:
     shell.prints(b"bye")
     shell.ends(3, "exited")
     expect(page.locator("[data-terminal-over]")).to_have_text("The shell ended with exit code 3.")
@@ -135,8 +130,6 @@ def test_the_end_is_said_and_the_next_shell_a_new_one(page: Page, shell: FakeShe
     expect(page.locator(STATE)).to_have_text("Connected")
     assert shell.opened[1]["exec_id"] != shell.opened[0]["exec_id"]
 
-
-def test_a_refusal_says_why(page: Page, shell: FakeShell) -> None:
     shell.tell(type="error", error="There is no sandbox.", code="cannot_wake", remediation="Run a job.")
     shell.drops(4409)
     expect(page.locator("[data-terminal-over]")).to_have_text("There is no sandbox. Run a job.")

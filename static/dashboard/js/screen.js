@@ -40,8 +40,6 @@ export function openScreen(box, { onInput, onResize, onLeave }) {
     fontFamily,
     fontSize: Number.parseFloat(fontSize),
     lineHeight: 1.2,
-    // Where a program's colours are too close to each other, the text is drawn a little lighter.
-    minimumContrastRatio: 3,
     macOptionIsMeta: true,
     scrollback: SCROLLBACK_LINES,
     theme: THEME,
