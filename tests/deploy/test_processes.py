@@ -69,6 +69,8 @@ def test_the_gateway_and_the_server_have_the_same_key_and_port(tmp_path: Path) -
     assert (gateway["MAGS_GATEWAY_GRACE_S"], "MAGS_GATEWAY_GRACE_S" in web) == ("5", False)
     assert "MAGS_TICKET_KEY" in web
     assert "MAGS_TICKET_KEY" not in gateway
+    assert len(web["MAGS_SSH_SECRET"]) > 32
+    assert "MAGS_SSH_SECRET" not in gateway
 
 
 def test_a_key_of_the_operators_is_the_servers_too(tmp_path: Path) -> None:
