@@ -69,7 +69,6 @@ class WakeCause(StrEnum):
     SSH = "ssh"
     EXEC = "exec"
     ACCESS = "access"
-    RUN = "run"
     WISH = "wish"  # POST /mags-jobs/{job}/wake
     RECOVERY = "recovery"  # nobody: it is always on, and was lost
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from jobs.errors import CannotWake
 from jobs.models import Job, JobEvent
-from jobs.services.raising import is_raisable, sandbox_raise
+from jobs.services.raising import is_raisable, require_raisable, sandbox_raise
 from jobs.services.transition import announce
 from jobs.standing import standing_job
 from jobs.states import JOB_FINAL, SandboxState, WakeCause
@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 # One that dies by itself is made again at once, then after 1, 2, 4, ... s up to BACKOFF_LIMIT_S; up for that
 # long, it begins anew. The sweep looks every 5 s (`fleet.SWEEP_S`), so that is what the first of these take.
 BACKOFF_LIMIT_S = 300
+NOT_TO_BE_SAVED = "The sandbox has ended, and its files were not to be saved."
 WISHED_ENDS = frozenset({SandboxEnd.IDLE, SandboxEnd.STOPPED})  # nothing went wrong
 
 
@@ -34,10 +35,12 @@ def begin(sandbox: Sandbox, standing: Job | None, *, has_next: bool) -> None:
     """Call it with the sandbox's end written and its workspace free. `standing` is the workspace's standing
     job, its row held; `has_next`: a job waits, and gets the next sandbox."""
     reason = SandboxEnd(sandbox.reason)
-    if standing is not None and not _may_come_back(sandbox, standing):
-        standing = None
-    _forget(sandbox, standing)
+    lives_on = standing is not None and _may_come_back(sandbox, standing)
+    _forget(sandbox, standing if lives_on else None)
     if standing is None or has_next:
+        return
+    if not lives_on:
+        _regret(standing, sandbox)
         return
     if sandbox.is_kept:
         _count(standing, sandbox, reason)
@@ -57,6 +60,27 @@ def _may_come_back(sandbox: Sandbox, standing: Job) -> bool:
         return is_wanted and is_raisable(standing)
     is_wanted = not sandbox.is_put_away or bool(sandbox.next_for)
     return is_wanted and sandbox.is_synced and is_raisable(standing)
+
+
+def _regret(standing: Job, sandbox: Sandbox) -> None:
+    """Say why one that is always on does not come back, where that is nobody's wish."""
+    if not (standing.no_sleep and sandbox.is_kept) or sandbox.is_put_away or standing.status not in JOB_FINAL:
+        return
+    message = NOT_TO_BE_SAVED
+    if sandbox.is_synced:
+        try:
+            require_raisable(standing)
+        except CannotWake as error:
+            message = error.message
+    _given_up(standing, message)
+
+
+def _given_up(job: Job, message: str) -> None:
+    gone = {"sandbox": SandboxState.NONE, "sandbox_message": message[:500], "recover_at": None}
+    bumped = {"revision": F("revision") + 1, "changed_at": timezone.now()}
+    Job.objects.filter(pk=job.pk).update(**gone, **bumped)
+    JobEvent.objects.create(job_id=job.pk, kind="recovery_failed", detail={"message": message})
+    announce(job)
 
 
 def _wanted_by(sandbox: Sandbox, reason: SandboxEnd) -> WakeCause | None:
@@ -143,9 +167,7 @@ def _recover_one(due: QuerySet[Job]) -> bool:
         except WorkspaceInUse:
             return False  # by a job: the end of its sandbox goes on with this
         except CannotWake as error:
-            due.update(recover_at=None, sandbox=SandboxState.NONE, sandbox_message=error.message[:500])
-            JobEvent.objects.create(job_id=job.pk, kind="recovery_failed", detail={"message": error.message})
-            announce(job)
+            _given_up(job, error.message)
             return False
     return True
 

@@ -340,6 +340,8 @@ class TestAlwaysOn:
         Agent()
         give_up(lost)
         assert (fresh(job).sandbox, Sandbox.objects.exclude(state="ended").count()) == ("none", 0)
+        assert "ever saved" in fresh(job).sandbox_message
+        assert kinds(job)[-2:] == ["sandbox_ended", "recovery_failed"]
 
     def test_waits_for_a_host(self, owner: User) -> None:
         lost = Agent()
