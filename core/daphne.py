@@ -13,6 +13,7 @@ from core.bodylimit import largest_bytes
 
 # The largest is a command of 100 KiB, of which JSON makes six times as much at the most.
 WEBSOCKET_MESSAGE_LIMIT_BYTES = 640 * 1024
+CLOSE_TIMEOUT_S = 15  # a slow client reads what was sent before the close; after 1 s it lost that
 
 
 class BoundedRequest(WebRequest):
@@ -31,6 +32,7 @@ class BoundedWebSocketFactory(WebSocketFactory):
         self.setProtocolOptions(  # type: ignore[no-untyped-call]
             maxFramePayloadSize=WEBSOCKET_MESSAGE_LIMIT_BYTES,
             maxMessagePayloadSize=WEBSOCKET_MESSAGE_LIMIT_BYTES,
+            closeHandshakeTimeout=CLOSE_TIMEOUT_S,
         )
 
 

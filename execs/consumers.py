@@ -50,7 +50,7 @@ from sandboxes.models import Sandbox
 
 START_S = 60.0  # for the sandbox to be up
 LOOK_PACE_S = 0.05
-COME_BACK = 1012  # with the same exec_id, and the offsets that were received
+COME_BACK = 4012  # with the same exec_id, and the offsets that were received
 
 
 class ExecConsumer(SignedInConsumer):

@@ -46,7 +46,7 @@ OVERLAP_IDLE = timedelta(seconds=30)  # between wake-ups; longer than a transact
 
 BAD_MESSAGE, BAD_AUTH, NOT_FOUND = 4400, 4401, 4404  # 44xx: do not come back
 TOO_SLOW = 4008  # come back with the last `next_offset`
-FAILED = 1011
+FAILED = 4011  # daphne sends no codes below 3000 but 1000: it would leave the connection open
 
 Check = Callable[[], User | None]
 

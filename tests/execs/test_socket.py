@@ -143,7 +143,7 @@ async def test_one_that_was_cut_is_joined_and_not_started_again(placed: Place) -
         async with Socket(job.pk) as socket:
             await socket.sign_in(job.owner)
             await socket.say("open", exec_id=exec_id, command="x")
-            assert await socket.closed() == 1012
+            assert await socket.closed() == 4012
         async with Socket(job.pk) as again:
             again.data[1] = socket.data[1]
             await again.sign_in(job.owner)
@@ -187,10 +187,10 @@ async def test_a_gap_is_told(placed: Place) -> None:
 @pytest.mark.parametrize(
     ("play", "code", "slug", "rows"),
     [
-        (failing("too_many_execs"), 1012, "too_many_execs", 0),
-        ("no_sandbox", 1012, "sandbox_gone", 0),
+        (failing("too_many_execs"), 4012, "too_many_execs", 0),
+        ("no_sandbox", 4012, "sandbox_gone", 0),
         (failing("not_started"), 4409, "not_started", 1),
-        (failing("host_trouble"), 1012, "host_unreachable", 1),
+        (failing("host_trouble"), 4012, "host_unreachable", 1),
     ],
 )
 async def test_refusals(placed: Place, play: Any, code: int, slug: str, rows: int) -> None:
