@@ -27,6 +27,8 @@ class ControlPlaneServer:
         self.wakes: list[str] = []
         self.was_woken = asyncio.Event()
         self.ssh: dict[str, str] = {}
+        # What a gateway says that it listens on: the revision of a list, and what of it is in use.
+        self.listening: asyncio.Queue[tuple[int, str]] = asyncio.Queue()
         self.revision = 1
         self._ssh_changed = asyncio.Event()
         self.port = 0
@@ -95,6 +97,7 @@ class ControlPlaneServer:
 
     async def _ssh(self, request: web.Request) -> web.Response:
         _check(request)
+        self.listening.put_nowait((int(request.query["after"]), request.query.get("blocked", "")))
         if int(request.query["after"]) == self.revision:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._ssh_changed.wait(), float(request.query["wait"]))
