@@ -101,7 +101,7 @@ def used_mb() -> float:
 def crowd(count: int) -> dict[str, Any]:
     """A hundred web servers asleep at once, and whether each of them still answers."""
     own = {"MAGS_AGENT_SANDBOXES": str(count + 8), "MAGS_AGENT_MEMORY_MB": str(512 * (count + 8))}
-    with running_stack(MAGS_IDLE_STOP_S="0", **own) as stack:
+    with running_stack(None, MAGS_IDLE_STOP_S="0", **own) as stack:
         before_mb = used_mb()
         visited = [Visited(stack, f"server-{number}") for number in range(count)]
         for one in visited:
