@@ -70,7 +70,9 @@ class JobAccessView(JobWaitingView):
         if self._entrance is None:
             return Response({"success": True, "url": label_url(str(job.pk)), "port": job.url_port})
         door = self._entrance.door
+        is_reached = sandbox.host is not None and sandbox.host.data_port is not None
         missing = (
+            "" if is_reached else "gateways cannot reach its host",
             "" if is_answered(door, sandbox.pk) else "its host has not put the key into force",
             "" if is_opened(door) else "no gateway listens on its port",
         )

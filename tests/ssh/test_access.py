@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 from django.test import Client
 
 from accounts.models import User
+from hosts.models import Host as HostRow
 from ssh.keys import public_text
 from ssh.models import Door
 from tests.gateways.asking import Gateway
@@ -77,6 +78,19 @@ def test_a_host_that_has_not_answered_is_said(
     assert "no gateway" not in access(client, job.pk)[1]["error"]
     host.obey()
     assert access(client, job.pk)[0] == 200
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_host_that_gateways_cannot_reach_is_said(
+    client: Client, owner: User, host: Host, gateway: Gateway
+) -> None:
+    job = held.idle(host.agent, owner)
+    access(client, job.pk)
+    host.obey()
+    listen(gateway)
+    HostRow.objects.update(data_address=None, data_port=None)
+    status, answer = access(client, job.pk)
+    assert (status, answer["error"]) == (503, "SSH is not open yet: gateways cannot reach its host.")
 
 
 @pytest.mark.usefixtures("quick")
