@@ -29,7 +29,8 @@ async def serve(state_dir: Path, handler: Handler) -> AsyncIterator[None]:
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, ValueError, TimeoutError):
-            line = await asyncio.wait_for(reader.readline(), ANSWER_S)
+            async with asyncio.timeout(ANSWER_S):
+                line = await reader.readline()
             writer.write(msgspec.json.encode(await handler(line.decode().strip())) + b"\n")
             await writer.drain()
         writer.close()
@@ -51,7 +52,9 @@ async def ask(state_dir: Path, command: str, timeout_s: float = ANSWER_S) -> dic
             reader, writer = await asyncio.open_unix_connection(address, limit=LINE_LIMIT_BYTES)
         with contextlib.closing(writer):
             writer.write(command.encode() + b"\n")
-            line = await asyncio.wait_for(reader.readline(), timeout_s)
+            # Not `wait_for`: in Python 3.11 that drops a cancellation that comes together with the answer.
+            async with asyncio.timeout(timeout_s):
+                line = await reader.readline()
         answer: dict[str, Any] = msgspec.json.decode(line, type=dict[str, Any])
     except (OSError, TimeoutError, msgspec.DecodeError) as error:
         raise AgentError(f"no agent answers in {state_dir}", "start one with `hostagent run`") from error
