@@ -41,7 +41,7 @@ class _Key:
 
 
 def ticket_sign(host_id: UUID, sandbox_id: str, epoch: int, target: Target) -> Ticket:
-    """Let the holder reach `target` (a port, SSH, or commands) of a sandbox in this epoch, on this host only."""
+    """Let the holder reach `target` (a port, SSH, commands) of a sandbox in this epoch, on this host only."""
     if not settings.TICKET_KEY:
         raise NoTicketKey
     key = _key(settings.TICKET_KEY)
