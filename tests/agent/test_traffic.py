@@ -82,3 +82,20 @@ async def test_host_without_a_data_port_has_no_visitors(tmp_path: Path) -> None:
     seen = await Traffic(tmp_path, has_data_port=False).seen(time.monotonic())
     assert seen is not None
     assert seen.connections(BUSY) == 0
+
+
+async def test_who_asks_can_be_cancelled_at_any_moment(tmp_path: Path) -> None:
+    """Also when the answer comes with the cancellation: a sandbox that ends waits for who watches it."""
+    port, traffic = DataPortDouble(tmp_path), Traffic(tmp_path, has_data_port=True)
+
+    async def watch() -> None:
+        while True:
+            await traffic.seen(time.monotonic())
+
+    async with control.serve(port.directory, port.command):
+        for number in range(100):
+            watching = asyncio.create_task(watch())
+            await asyncio.sleep(0.001 + number * 0.00003)
+            watching.cancel()
+            done, _ = await asyncio.wait([watching], timeout=5)
+            assert done, f"the cancellation was lost at try {number}"
