@@ -153,6 +153,18 @@ class OciExecs(OciRuns):
                 return os.open(entry, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         return None
 
+    def open_terminal(self, key: str) -> int | None:
+        """conmon's own end of the terminal, once more. conmon itself waits until what it writes is taken, and
+        passes no output on meanwhile."""
+        shim = self._group(self._run(key)).shim
+        for pid in cgroup.pids(self._host.groups, shim, "cpu"):
+            with contextlib.suppress(OSError), process.pidfd(pid) as handle:
+                # Looked up after opening, as the number could be another process's by now.
+                if pid in cgroup.pids(self._host.groups, shim, "cpu"):
+                    for number in process.terminals(pid):
+                        return process.take(handle, number)
+        return None
+
     def end_stdin(self, key: str) -> None:
         """conmon closes its end when somebody who is connected to it says the end. It is looked at whether it
         did: 2.1.6 overlooks it now and then, where that one has gone before it was answered."""

@@ -3,43 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import errno
 import os
-import socket
-from typing import Protocol
 
 import structlog
 
 from hostagent.errors import DriverError
 from hostagent.execs.running import Exec
 
-PACKET_BYTES = 4096  # what conmon takes at once is longer
+GONE = {errno.EPIPE, errno.EIO}  # of a pipe, and of a terminal, that nobody has open inside
 END_OF_TRANSMISSION = b"\x04"
 
 logger = structlog.get_logger(__name__)
 
 
-class Intake(Protocol):
-    async def write(self, data: bytes) -> None:
-        """Returns when the command, or the kernel for it, has taken it. Nobody reads any more: dropped."""
-
-    async def end(self) -> None: ...
-
-    def close(self) -> None: ...
-
-
 def intake(exec_: Exec) -> Intake | None:
     """None where it takes no input, or not any more. Blocks for a moment."""
-    with contextlib.suppress(OSError):
-        if exec_.bundle.has_terminal:
-            return TerminalIntake(exec_)
-        if exec_.bundle.has_stdin:
-            fd = exec_.driver.open_stdin(exec_.key)
-            return None if fd is None else PipeIntake(exec_, fd)
-    return None
+    is_terminal = exec_.bundle.has_terminal
+    open_ = exec_.driver.open_terminal if is_terminal else exec_.driver.open_stdin
+    fd = open_(exec_.key)
+    if fd is None:
+        return None
+    os.set_blocking(fd, False)  # conmon does so too, for it is the same open file, but perhaps later
+    return TerminalIntake(exec_, fd) if is_terminal else Intake(exec_, fd)
 
 
-class PipeIntake:
+class Intake:
     """An own writing end beside conmon's: a caller that goes, or this process's death, ends nothing."""
 
     def __init__(self, exec_: Exec, fd: int) -> None:
@@ -52,12 +41,15 @@ class PipeIntake:
             self._fd = -1
 
     async def write(self, data: bytes) -> None:
+        """Returns when the kernel has taken it for the command. Nobody reads any more: dropped."""
         while data and self._fd >= 0:
             try:
                 data = data[os.write(self._fd, data) :]
             except BlockingIOError:
                 await self._wait()
-            except BrokenPipeError:
+            except OSError as error:
+                if error.errno not in GONE:
+                    raise
                 return
 
     async def _wait(self) -> None:
@@ -76,21 +68,8 @@ class PipeIntake:
             logger.info("input_not_ended", exec=self._exec.key, error=str(error))
 
 
-class TerminalIntake:
-    def __init__(self, exec_: Exec) -> None:
-        self._stack = contextlib.ExitStack()
-        self._socket: socket.socket = self._stack.enter_context(exec_.bundle.attached())
-        self._socket.shutdown(socket.SHUT_RD)  # output comes by the spool: conmon would wait for its reader
-        self._socket.setblocking(False)
-
-    def close(self) -> None:
-        self._stack.close()
-
-    async def write(self, data: bytes) -> None:
-        loop = asyncio.get_running_loop()
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            for start in range(0, len(data), PACKET_BYTES):
-                await loop.sock_sendall(self._socket, data[start : start + PACKET_BYTES])
+class TerminalIntake(Intake):
+    """Its end is a character, after which there may be more."""
 
     async def end(self) -> None:
         await self.write(END_OF_TRANSMISSION)

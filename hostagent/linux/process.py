@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from hostagent.linux.syscall import check, libc
+from hostagent.linux.syscall import SYS_PIDFD_GETFD, check, libc, syscall
 
 PR_SET_SECUREBITS = 28
 SECBIT_NO_SETUID_FIXUP = 1 << 2
 PF_EXITING = 0x4
+PTMX = os.makedev(5, 2)
 ID_MASK = (1 << 32) - 1
 
 
@@ -46,6 +48,22 @@ def pipes(pid: int, mode: int) -> dict[str, Path]:
         if name.startswith("pipe:") and int(info.partition("flags:")[2].split()[0], 8) & os.O_ACCMODE == mode:
             found[name] = entry
     return found
+
+
+def terminals(pid: int) -> list[int]:
+    """Its descriptors of terminals' far ends. FileNotFoundError when there is no such process."""
+    found = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            status = entry.stat()
+            if stat.S_ISCHR(status.st_mode) and status.st_rdev == PTMX:
+                found.append(int(entry.name))
+    return found
+
+
+def take(pidfd: int, number: int) -> int:
+    """One of a process's descriptors, as one of our own: the same open file."""
+    return syscall("pidfd_getfd", SYS_PIDFD_GETFD, pidfd, number, 0)
 
 
 def is_ending(pid: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import secrets
 from collections.abc import AsyncIterator
@@ -201,6 +202,20 @@ async def test_terminal(caller: Caller) -> None:
         await reader.connection.send(Stdin(b"\x03"))
         end = await reader.ended()
     assert (end.outcome, end.exit_code) == (Outcome.SIGNALED, 130)
+
+
+async def test_terminal_whose_input_nobody_reads_shows_its_output(caller: Caller) -> None:
+    waits = [f"until [ -e /tmp/go{number} ]; do sleep 0.02; done" for number in (1, 2)]
+    command = f"stty raw -echo; echo up; {waits[0]}; echo later; {waits[1]}; head -c 200000 | md5sum"
+    data = secrets.token_bytes(200_000)
+    async with caller.opened(opening(command, terminal=Size(24, 80))) as reader:
+        await reader.until(b"up")
+        writing = asyncio.create_task(reader.connection.write(data))
+        await caller.run("sleep 0.3; touch /tmp/go1")
+        await reader.until(b"later")
+        await caller.run("touch /tmp/go2")
+        await reader.until(hashlib.md5(data, usedforsecurity=False).hexdigest().encode())
+        await writing
 
 
 async def test_kill_reaches_all_processes_of_a_terminal(caller: Caller, held: Held) -> None:
