@@ -113,7 +113,8 @@ def _idle_sentence(live: Sandbox) -> str:
     idle_s = settings.IDLE_S if live.idle_s is None else live.idle_s
     if not (idle_s and live.sleeps and live.is_kept):
         return ""
-    return f"It sleeps after {duration_text(round(idle_s * 1000))} without use."
+    after = duration_text(round(idle_s * 1000)).removesuffix(" 0 s")
+    return f"It sleeps after {after} without use."
 
 
 def _since(job: Job, live: Sandbox | None) -> datetime | None:
