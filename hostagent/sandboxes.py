@@ -43,6 +43,7 @@ class Sandboxes:
         self._site = site
         self._boot_id = machine.boot_id()
         self._keepers: dict[str, Keeper] = {}
+        self._is_known = asyncio.Event()  # which they are: an agent is spoken to before it has looked
         self._tasks: set[asyncio.Task[None]] = set()
         self._refused: dict[str, SandboxBox] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
@@ -72,6 +73,7 @@ class Sandboxes:
         self._volumes = await blocking(shelf.workspaces)
         for record in self._site.holdings.load():
             self._keepers[record.sandbox_id] = self._restored(record)
+        self._is_known.set()
         for sandbox in found:
             if sandbox.is_held and sandbox.sandbox_id not in self._keepers:
                 logger.warning("orphan_destroyed", sandbox=sandbox.sandbox_id)
@@ -180,6 +182,7 @@ class Sandboxes:
 
     async def wake(self, sandbox_id: str, cause: heldwire.WakeCause) -> dict[str, Any]:
         """For the data port: somebody connects to a sandbox that is frozen."""
+        await self._is_known.wait()
         keeper = self._keepers.get(sandbox_id)
         if keeper is None:
             return {"error": "it is not on this host"}
