@@ -115,18 +115,25 @@ def test_other_programs_use_the_configuration(person: Person) -> None:
 
 
 def test_a_forwarded_port_ends_inside_and_not_at_the_host(person: Person) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as canary, person.started("ssh", NAME, *SERVER) as inside:
+    routers = person.mags("ssh", NAME, "ip route show default").stdout.split()
+    local, proxy, *others = free_ports(4)
+    with socket.create_server(("", 0)) as canary, person.started("ssh", NAME, *SERVER) as inside:
         assert line(inside) == b"up\n"
-        local, other, proxy = free_ports(3)
-        forwards = ("-L", f"{local}:127.0.0.1:9100", "-L", f"{other}:127.0.0.1:{canary.getsockname()[1]}")
-        with person.started("ssh", NAME, "-N", *forwards, "-D", str(proxy)):
+        hosts = canary.getsockname()[1]
+        socket.create_connection(("127.0.0.1", hosts)).close()
+        canary.accept()[0].close()  # from here it is reached
+        forwards = [f"-L{local}:127.0.0.1:9100", f"-D{proxy}"]
+        targets = ("127.0.0.1", routers[2].decode())  # what is the host's side of the sandbox's network
+        forwards += [f"-L{port}:{target}:{hosts}" for port, target in zip(others, targets, strict=True)]
+        with person.started("ssh", NAME, "-N", *forwards):
             with connected(local) as sock:
                 assert sock.recv(6) == b"inside"
-            with connected(other) as sock:
-                assert sock.recv(1) == b""  # refused inside
             with connected(proxy) as sock:  # SOCKS 5, as editors use it: no authentication, CONNECT
                 sock.sendall(b"\5\1\0" + b"\5\1\0\1" + socket.inet_aton("127.0.0.1") + (9100).to_bytes(2))
                 assert sock.recv(2) + sock.recv(2) == b"\5\0\5\0"
+            for port in others:
+                with connected(port) as sock:
+                    assert sock.recv(1) == b""  # refused
         canary.settimeout(0)
         with pytest.raises(BlockingIOError):
             canary.accept()
