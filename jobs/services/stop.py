@@ -38,7 +38,8 @@ def job_stop(job: Job) -> Job:
                 _stop_ended(job, sandbox)
                 return job
             if _stop_leased(job):
-                _stop_sandbox(job, sandbox)
+                if sandbox is not None and (job.is_persistent or not sandbox.is_kept):
+                    _stop_sandbox(job, sandbox)  # else it is there for others too
                 return job
             if _stop_waiting(job, sandbox):
                 return job
@@ -99,11 +100,8 @@ def _stop_ended(job: Job, sandbox: Sandbox | None) -> None:
         raise _Raced
 
 
-def _stop_sandbox(job: Job, sandbox: Sandbox | None) -> None:
-    """The sandbox ends too, and with it the script of another job that is in it now. One that others keep
-    stays when a job that is not persistent leaves it."""
-    if sandbox is None or (sandbox.is_kept and not job.is_persistent):
-        return
+def _stop_sandbox(job: Job, sandbox: Sandbox) -> None:
+    """The sandbox ends too, and with it the script of another job that is in it now."""
     sandbox_put_away(sandbox)
     if sandbox.state == SandboxPhase.WAITING:
         sandbox_over(sandbox, SandboxEnd.STOPPED)

@@ -294,6 +294,9 @@ class TestStop:
         run = held.job(owner)
         job_stop(run)
         assert (box(job).is_stop_wished, factories.lease_of(run).is_stop_wished) == (False, True)
+        held.finish(agent, run, outcome="stopped", exit_code=143)
+        job_stop(fresh(run))  # and now it means the sandbox: nothing else is left to be stopped
+        assert box(job).is_stop_wished
 
 
 class TestAlwaysOn:
