@@ -1,6 +1,6 @@
 """SSH on a whole stack, by real clients: OpenSSH's, rsync, and our own command.
 
-Paramiko: tests/contract/test_published_ssh.py.
+Paramiko: tests/contract/test_published_ssh.py. Restarts of the server: test_rush.py.
 """
 
 from __future__ import annotations
@@ -164,14 +164,6 @@ def connected(port: int) -> socket.socket:
         except ConnectionRefusedError:
             assert time.monotonic() < deadline
             time.sleep(0.05)
-
-
-def test_sessions_outlive_the_control_plane(person: Person, stack: RunningStack) -> None:
-    with person.started("ssh", NAME, "--", "echo up; sleep 4; echo still") as process:
-        assert line(process) == b"up\n"
-        stack.kill("web")
-        assert line(process) == b"still\n"
-    stack.wait_ready("web")
 
 
 def test_a_revoked_key_puts_its_owner_out(person: Person) -> None:
