@@ -39,6 +39,7 @@ class ExecRunView(JobWaitingView):
     """The exec lives on its host: a caller that goes away ends only this answer."""
 
     _talk: Talk | None = None
+    _first_place: Place | None = None
     _row: Exec
 
     @extend_schema(
@@ -77,7 +78,7 @@ class ExecRunView(JobWaitingView):
                 if self.is_over:
                     raise SandboxStarting(retry_after_s=2)
                 return None
-            place_of(sandbox)  # refuses before anything is written
+            self._first_place = place_of(sandbox)  # refuses before anything is written
             row = exec_create(self._actor, self._token, job, sandbox, self._command, self._known)
         self._row, self._is_mine = row, is_mine
         return self._join()
@@ -92,6 +93,9 @@ class ExecRunView(JobWaitingView):
         return None if selectors.is_reachable(self._row) else self._answer(self._talk)
 
     async def _place(self) -> Place:
+        place, self._first_place = self._first_place, None
+        if place is not None:
+            return place
         return await sync_to_async(place_of)(self._row.sandbox)
 
     async def _note_running(self) -> None:
