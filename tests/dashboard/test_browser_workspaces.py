@@ -52,7 +52,8 @@ def test_pages_fit(open_page: Open, web: WebServer, size: Any, scheme: Any) -> N
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
     # What does not fit where it belongs would hide what is beside it.
     assert page.evaluate(
-        "[...document.querySelectorAll('.topbar nav a')].at(-1).getBoundingClientRect().right"
+        "Math.max(...Array.from(document.querySelectorAll('.topbar nav a'),"
+        " (a) => a.getBoundingClientRect().right))"
     ) <= page.evaluate("document.querySelector('.menu').getBoundingClientRect().left")
 
 

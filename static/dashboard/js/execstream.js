@@ -56,11 +56,6 @@ export class ExecStream {
     this._socket.send({ type: "resize", ...size });
   }
 
-  /** Let go of it. The command goes on. */
-  leave() {
-    this._socket.finish();
-  }
-
   _open() {
     this._acknowledged = this.offset;
     this._socket.send({
