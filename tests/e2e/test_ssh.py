@@ -86,6 +86,16 @@ def test_commands_have_their_input_output_and_code(person: Person) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (7, b"root\ntyped", b"no\n")
 
 
+def test_the_operator_sees_how_far_a_login_goes(person: Person, stack: RunningStack) -> None:
+    person.mags("ssh", NAME, "true")
+    with stack.client() as client:
+        job = client.get(f"/mags-jobs/{NAME}").json()["id"]
+        assert "logged in: SSH-2.0-OpenSSH" in stack.manage("ssh_check", job)
+        client.delete(f"/mags-jobs/{NAME}/ssh-key").raise_for_status()
+    with pytest.raises(Exception, match="Nobody has a key to this job's sandbox"):
+        stack.manage("ssh_check", job)
+
+
 def test_a_shell_has_a_terminal(person: Person) -> None:
     done = person.mags("ssh", NAME, "--", "-tt", data=b"tty; exit 3\n")
     assert (done.returncode, b"/dev/pts/" in done.stdout) == (3, True)
