@@ -276,7 +276,7 @@ FILE_TTL_DAYS = env.int("FILE_TTL_DAYS", 7)
 
 # --- Hosts ------------------------------------------------------------------------------------
 HEARTBEAT_S = env.int("HEARTBEAT_S", 5)
-HOST_LEASE_S = env.int("HOST_LEASE_S", 60)  # a host silent for this long has lost its leases
+HOST_LEASE_S = env.int("HOST_LEASE_S", 45)  # a host silent for this long has lost its leases
 ISOLATION_LABEL = "container"
 
 # --- Public URLs (docs/howto/urls.md) ---------------------------------------------------------
