@@ -82,9 +82,9 @@ class Execs:
         return sum(key.startswith(f"{sandbox_id}.") for key in self._live)
 
     def active(self) -> dict[str, int]:
-        """How many execs keep a sandbox awake: all but startup commands, and those while they are started, as
-        a sandbox that freezes then would hold them up."""
-        counted = {key for key, exec_ in self._live.items() if not exec_.is_startup} | self._starting
+        """How many execs keep a sandbox awake, whether or not somebody is connected to them; each does while
+        it is started, as a sandbox that freezes then would hold it up."""
+        counted = {key for key, exec_ in self._live.items() if exec_.is_use} | self._starting
         return dict(sorted(Counter(key.partition(".")[0] for key in counted).items()))
 
     async def open(self, sandbox_id: str, opening: Open, *, is_startup: bool = False) -> tuple[Exec, bool]:

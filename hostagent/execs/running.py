@@ -34,7 +34,10 @@ class Exec:
         self.bundle = driver.bundle(key)
         self._limit_bytes = limit_bytes
         start = load(self.bundle.path, Start)
-        self.is_startup = start is not None and start.is_startup
+        is_startup = start is not None and start.is_startup
+        # A startup command is what the sandbox is for; who sits at a terminal is connected, and a shell
+        # whose window was closed is nobody's.
+        self.is_use = not (is_startup or self.bundle.has_terminal)
         self._cut = load(self.bundle.path, Cut)
         self.end = load(self.bundle.path, End)
         self._over = asyncio.Event()

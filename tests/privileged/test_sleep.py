@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from execwire.frames import Size
 from gateway.dial import dial
 from gateway.errors import GatewayError
 from hostagent import control
@@ -26,7 +27,7 @@ from tests.agent.fake_control_plane import FakeControlPlane
 from tests.agent.fake_sandboxes import FakeSandbox, FakeWorkspace
 from tests.agent.processes import AgentProcess
 from tests.privileged.data_ports import Ported, data_port
-from tests.privileged.execs import Caller
+from tests.privileged.execs import Caller, opening
 from tests.privileged.test_keeper import bucket, end, kept_agent, kept_plane, says  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -155,6 +156,21 @@ async def test_silent_connection_keeps_it_awake(bench: Bench) -> None:
             await bench.plane.wait(lambda: len(sandbox.naps) > 2, timeout_s=0.7)
         assert await talk(b"two") == b"two"
     assert (await bench.naps(sandbox, 3))[2:] == ["asleep"]
+    await end(bench.plane, sandbox)
+
+
+async def test_terminal_whose_window_was_closed_lets_it_sleep(bench: Bench) -> None:
+    sandbox = await bench.serving()
+    caller, shell = bench.caller(sandbox), opening("tty; cat", terminal=Size(24, 80))
+    async with caller.opened(shell) as reader:
+        await reader.until(b"/dev/pts/")
+        await bench.plane.wish(sandbox, sleep=SOON)
+        with pytest.raises(TimeoutError):
+            await bench.plane.wait(lambda: len(sandbox.naps) > 0, timeout_s=0.7)
+    assert await bench.naps(sandbox, 1) == ["asleep"]
+    async with caller.opened(shell) as reader:
+        await reader.until(b"/dev/pts/")  # it goes on as if nothing had been
+        await bench.naps(sandbox, 2)
     await end(bench.plane, sandbox)
 
 
