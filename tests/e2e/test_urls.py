@@ -9,18 +9,24 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from playwright.sync_api import Browser, expect
 
 from deploy.layout import ROOT
 from hostagent.linux import cgroup
+from tests.dashboard.browser import visit
 from tests.e2e.running import RunningStack
 from tests.e2e.visitor import Visitor
 
 pytestmark = [pytest.mark.stack, pytest.mark.privileged, pytest.mark.timeout(300)]
 
 CLIENT = ROOT / "clients/python/src"
-# Answers one WebSocket after the other with what it is sent; no library is in the image.
+# Shows a page to whoever asks for one; answers one WebSocket after the other with what it is sent. No library
+# is in the image.
 ECHO = """
 import base64, hashlib, socket
+PAGE = (b"<h1>An app</h1><p></p><script>const s = new WebSocket('ws://' + location.host);"
+        b"s.onopen = () => s.send('echoed in a browser');"
+        b"s.onmessage = (m) => document.querySelector('p').textContent = m.data;</script>")
 server = socket.create_server(("127.0.0.1", 9000))
 while True:
     sock, _ = server.accept()
@@ -28,7 +34,13 @@ while True:
     while b"\\r\\n\\r\\n" not in head:
         head += sock.recv(4096)
     lines = head.split(b"\\r\\n")
-    key = next(line for line in lines if line.lower().startswith(b"sec-websocket-key")).split(b": ")[1]
+    keys = [line.split(b": ")[1] for line in lines if line.lower().startswith(b"sec-websocket-key")]
+    if not keys:
+        sock.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Type: text/html\\r\\nContent-Length: %d\\r\\n"
+                     b"Connection: close\\r\\n\\r\\n%s" % (len(PAGE), PAGE))
+        sock.close()
+        continue
+    key = keys[0]
     accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
     sock.sendall(b"HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\n"
                  b"Sec-WebSocket-Accept: " + accept + b"\\r\\n\\r\\n")
@@ -99,6 +111,18 @@ def test_a_later_job_of_the_workspace_is_reached_by_the_same_url(
 
     with ThreadPoolExecutor(1) as thread:  # a browser's loop may be running in this one
         assert thread.submit(asyncio.run, echoed("through the gateway")).result() == "through the gateway"
+
+
+def test_a_browser_sees_the_page_and_its_socket(
+    chromium: Browser, stack: RunningStack, visitor: Visitor, job: str
+) -> None:
+    """At the name that browsers resolve by themselves."""
+    visitor.until(job)
+    page = chromium.new_page()
+    visit(page, f"http://{job}.apps.localhost:{stack.layout.gateway_port}/")
+    expect(page.locator("h1")).to_have_text("An app")
+    expect(page.locator("p")).to_have_text("echoed in a browser")
+    page.close()
 
 
 def test_a_frozen_sandbox_is_thawed_for_a_visitor(stack: RunningStack, visitor: Visitor, job: str) -> None:
