@@ -72,13 +72,14 @@ class Traffic:
         nobody knows who is connected."""
         async with self._asking:
             if self._asked_at < since:
-                self._asked_at = time.monotonic()
+                asked_at = time.monotonic()
                 self._seen = await self._ask()
+                self._asked_at = asked_at  # not earlier: who is cancelled meanwhile has no answer for others
             return self._seen
 
     async def _ask(self) -> Seen | None:
         if not self._has_data_port:
-            return Seen(self._asked_at)
+            return Seen(time.monotonic())
         try:
             values = await control.ask(self._directory, "connections", ANSWER_S)
             answer = msgspec.convert(values, _Answer)

@@ -61,6 +61,24 @@ async def test_one_question_for_all_who_wait_and_a_new_one_for_who_comes_later(t
         assert port.questions == 2
 
 
+async def test_who_comes_after_one_that_was_cancelled_asks_anew(tmp_path: Path) -> None:
+    port, traffic = DataPortDouble(tmp_path), Traffic(tmp_path, has_data_port=True)
+    async with control.serve(port.directory, port.command):
+        old = await traffic.seen(time.monotonic())
+        port.may_answer.clear()
+        since = time.monotonic()
+        ending = asyncio.create_task(traffic.seen(since))
+        while port.questions < 2:
+            await asyncio.sleep(0.001)
+        ending.cancel()
+        await asyncio.gather(ending, return_exceptions=True)
+        port.may_answer.set()
+        new = await traffic.seen(since)
+    assert old is not None
+    assert new is not None
+    assert old.at < since <= new.at
+
+
 async def test_nobody_knows_where_the_data_port_is_away_or_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
