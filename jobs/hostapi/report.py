@@ -102,6 +102,12 @@ class _Named:
             if lease.in_sandbox_id == sandbox.pk:
                 lease.state = LeaseState.ENDED
 
+    def moved(self, sandbox: Sandbox) -> None:
+        """The status of its jobs is not what it was when their leases were read."""
+        for lease in self.leases.values():
+            if lease.in_sandbox_id == sandbox.pk:
+                lease.job.refresh_from_db(fields=["status", "sandbox", "revision"])
+
 
 def _result(item: Item, named: _Named) -> Result:
     try:
@@ -154,6 +160,7 @@ def _apply_to_sandbox(item: SandboxItem, named: _Named) -> None:
             named.ended(sandbox)
         case _:
             _sandbox_moved(item, sandbox)
+            named.moved(sandbox)
 
 
 def _sandbox_moved(

@@ -92,6 +92,14 @@ class TestReports:
         held.finish(agent, job, outcome="oom", exit_code=137)  # killed as it was
         assert (fresh(job).status, fresh(job).sandbox) == ("error", "sleeping")
 
+    def test_a_script_that_wakes_and_ends_is_told_of_at_once(self, owner: User) -> None:
+        agent = Agent()
+        job = held.job(owner, kept=True, url_port=80)
+        sandbox = held.start(agent, job)
+        agent.report(sandbox_asleep(sandbox, runs=1))
+        assert agent.report(sandbox_awake(sandbox), factories.finished(lease_of(job), 0)) == [OK, OK]
+        assert (fresh(job).status, fresh(job).sandbox) == ("completed", "running")
+
     def test_a_run_enters_one_that_sleeps(self, owner: User) -> None:
         agent = Agent()
         job = held.idle(agent, owner)
