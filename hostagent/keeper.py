@@ -81,8 +81,12 @@ class Keeper:
         self._keys = SshKeys(site.state_dir, record.wish, self._box.tell, self._log)
         self.occupants = Occupants()
         self._sleeper = Sleeper(
-            Bed(self._holding, site.driver, self.occupants, self._saver, site.traffic, self._box), self._log
-        )
+            Bed(
+                self._holding, site.driver, self.occupants, self._saver, site.traffic, self._box,
+                self._startup.stir,
+            ),
+            self._log,
+        )  # fmt: skip
         self._beginning = Beginning(
             self._holding, site.driver, self._sandbox, self._volume, site.uploads, self._log
         )
@@ -143,7 +147,6 @@ class Keeper:
         if self._closed.is_set() or self._dropped.is_set():
             raise DriverError("it is ending")
         await self._sleeper.wake(cause)
-        self._startup.stir()
 
     def awake(self) -> AbstractAsyncContextManager[None]:
         """While a run is started. As `wake`."""

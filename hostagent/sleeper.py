@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,7 @@ class Bed:
     saver: Saver
     traffic: Traffic
     box: SandboxBox
+    stir: Callable[[], None]  # whoever waits in vain while it sleeps
 
 
 class Sleeper:
@@ -75,10 +76,9 @@ class Sleeper:
             if self._record.phase is not HeldPhase.RUNNING:
                 raise DriverError("it is ending")
             self._watch.restart(time.monotonic())
-            began = time.monotonic()
-            await self._bed.driver.thaw(self._id)  # whoever froze it
-            self._note_awake(cause, round((time.monotonic() - began) * 1000))
+            await to_its_end(self._thaw(cause))  # who gives up must not leave it noted as asleep
         self._changed.set()
+        self._bed.stir()
 
     @contextlib.asynccontextmanager
     async def awake(self, cause: WakeCause) -> AsyncIterator[None]:
@@ -90,6 +90,11 @@ class Sleeper:
         finally:
             self._starts -= 1
 
+    async def _thaw(self, cause: WakeCause) -> None:
+        began = time.monotonic()
+        await self._bed.driver.thaw(self._id)  # whoever froze it
+        self._note_awake(cause, round((time.monotonic() - began) * 1000))
+
     def _note_awake(self, cause: WakeCause, ms: int) -> None:
         """Where it was not asleep for certain yet there is nothing to tell."""
         record = self._record
@@ -100,9 +105,14 @@ class Sleeper:
         self._forget_sleep()
 
     def _forget_sleep(self) -> None:
-        if self._record.sleep is not None:
-            self._record.sleep = None
+        """Nobody's wake fails with the note: a successor sees by itself that it is not frozen."""
+        if self._record.sleep is None:
+            return
+        self._record.sleep = None
+        try:
             self._bed.holding.write()
+        except OSError as error:
+            self._log.warning("wake_not_noted", error=str(error))
 
     @property
     def _is_wished_awake(self) -> bool:
@@ -122,8 +132,8 @@ class Sleeper:
                 if await self._go_on():
                     return
                 again_s = self._next_s()
-            except DriverError as error:
-                self._log.warning("sleep_failed", error=error.message)
+            except (DriverError, OSError) as error:  # a full disk, for one: it goes on awake
+                self._log.warning("sleep_failed", error=str(error))
                 again_s = AGAIN_S
             await first(self._changed, timeout_s=again_s)
 
@@ -195,20 +205,30 @@ class Sleeper:
             if record.phase is not HeldPhase.RUNNING or self._is_in_use():
                 return
             record.sleep = Sleep(machine.uptime_ms(), record.wish.wake)
-            self._bed.holding.write()
-            frozen_at = time.monotonic()
             try:
-                await to_its_end(self._bed.driver.freeze(self._id))
-                if await self._has_somebody_come(frozen_at):
-                    await self._bed.driver.thaw(self._id)
-                    self._log.info("not_asleep", why="somebody came")
-                    self._watch.restart(time.monotonic())
-                    self._forget_sleep()
-                    return
-            except DriverError:
-                self._forget_sleep()
+                is_alone = await self._freeze_and_ask(record.sleep, evidence)
+            except (DriverError, OSError):
+                await self._let_go()
                 raise
-            self._note_asleep(record.sleep, evidence)
+            if not is_alone:
+                self._log.info("not_asleep", why="somebody came")
+                self._watch.restart(time.monotonic())
+                await self._let_go()
+
+    async def _freeze_and_ask(self, sleep: Sleep, evidence: Evidence) -> bool:
+        self._bed.holding.write()
+        await to_its_end(self._bed.driver.freeze(self._id))
+        # An answer from before the freeze was over knows nothing of who still found it awake.
+        if await self._has_somebody_come(time.monotonic()):
+            return False
+        self._note_asleep(sleep, evidence)
+        return True
+
+    async def _let_go(self) -> None:
+        try:
+            await self._bed.driver.thaw(self._id)
+        finally:
+            self._forget_sleep()
 
     async def _has_somebody_come(self, frozen_at: float) -> bool:
         seen = await self._bed.traffic.seen(frozen_at)
