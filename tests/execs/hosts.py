@@ -60,6 +60,9 @@ class ScriptedHost:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             await self._connect(reader, writer)
         writer.close()
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(5):
+                await writer.wait_closed()  # the loop may be stopped as soon as this task is over
         self._connections.discard(task)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

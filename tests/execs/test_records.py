@@ -14,13 +14,21 @@ from django.utils import timezone
 
 from execs import tasks
 from execs.errors import ExecElsewhere
-from execs.flow import INPUT_LIMIT_BYTES, Input, OutputWindow, TooSlow
+from execs.flow import INPUT_LIMIT_BYTES, PART_BYTES, Input, OutputWindow, TooSlow
 from execs.models import Exec
-from execs.services import Command, exec_create, exec_ended, exec_expire, exec_not_started, exec_started
+from execs.services import (
+    Command,
+    exec_create,
+    exec_ended,
+    exec_expire,
+    exec_not_started,
+    exec_started,
+    settling,
+)
 from execs.states import ENDS, EXEC_TRANSITIONS, ExecEnd, ExecState, Origin
-from execwire.frames import Ended, Outcome, Stream
+from execwire.frames import Ended, Open, Outcome, Stream
 from tests.execs.conftest import Place
-from tests.execs.hosts import ScriptedHost, closed_port, ended, failing, running
+from tests.execs.hosts import Hear, Say, ScriptedHost, closed_port, ended, failing, running
 from tests.jobs import held
 from tests.jobs.factories import startup
 
@@ -82,12 +90,12 @@ class TestSweep:
     def test_who_has_ended_and_who_was_never_started(self, placed: Place) -> None:
         with ScriptedHost(ended(code=5)) as host:
             job = placed(host)
-            row = record(job, ExecState.RUNNING, age_s=100)
+            row = record(job, ExecState.RUNNING, age_s=200)
             assert tasks.settle() == 1
             row.refresh_from_db()
             assert (row.reason, row.exit_code) == ("exited", 5)
             host.plays = [failing("no_exec")]
-            forgotten, young = record(job, age_s=100), record(job)
+            forgotten, young = record(job, age_s=200), record(job)
             assert tasks.settle() == 1
             forgotten.refresh_from_db()
             assert (forgotten.reason, forgotten.exit_code) == ("not_started", None)
@@ -95,12 +103,36 @@ class TestSweep:
             assert young.state == ExecState.STARTING  # its caller may be about to ask
 
     def test_who_runs_and_whose_host_is_away(self, placed: Place) -> None:
-        away = record(placed(closed_port(), workspace="w1"), age_s=100)
+        away = record(placed(closed_port(), workspace="w1"), age_s=200)
         with ScriptedHost(running()) as host:
-            there = record(placed(host, workspace="w2"), age_s=100)
+            there = record(placed(host, workspace="w2"), age_s=200)
             assert tasks.settle() == 0
         states = dict(Exec.objects.values_list("pk", "state"))
         assert states == {away.pk: ExecState.STARTING, there.pk: ExecState.RUNNING}
+
+    def test_what_ran_is_not_said_to_have_never_run(self, placed: Place) -> None:
+        """A host forgets what ended long ago, also where we could not ask it before."""
+        with ScriptedHost(failing("no_exec")) as host:
+            job = placed(host)
+            ran, old = record(job, ExecState.RUNNING, age_s=200), record(job, age_s=25 * 3600)
+            assert tasks.settle() == 2
+        ends = Exec.objects.filter(pk__in=[ran.pk, old.pk]).values_list("reason", "exit_code")
+        assert set(ends) == {("lost", None)}
+
+    def test_hosts_that_do_not_answer_do_not_hold_it_up(
+        self, placed: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """More of them than are asked at once: the last were asked after a multiple of the patience."""
+
+        async def silent(opening: Open, say: Say, hear: Hear) -> None:
+            await asyncio.sleep(60)
+
+        monkeypatch.setattr(settling, "AT_ONCE", 1)
+        with ScriptedHost(silent) as host:
+            job = placed(host)
+            asked = settling.questions([record(job, age_s=200) for _ in range(6)])
+            assert asyncio.run(settling.ask(asked, 0.2)) == []
+            assert 1 <= len(host.openings) <= 3
 
     def test_whose_sandbox_has_ended(self, placed: Place) -> None:
         job = placed(closed_port())
@@ -172,10 +204,15 @@ class TestFlow:
 
     async def test_input_is_bounded_and_in_order(self) -> None:
         taken = Input()
-        taken.put(b"a" * INPUT_LIMIT_BYTES)
+        room = INPUT_LIMIT_BYTES - PART_BYTES
+        taken.put(b"a" * room)
         with pytest.raises(Exception, match="More input"):
             taken.put(b"b")
-        assert await taken.get() == b"a" * INPUT_LIMIT_BYTES
+        assert await taken.get() == b"a" * room
+        taken = Input()
+        with pytest.raises(Exception, match="More input"):  # nor are there endless ends of it
+            for _ in range(INPUT_LIMIT_BYTES // PART_BYTES + 1):
+                taken.put(None)
         taken = Input()
         taken.put(b"x")
         taken.put(None)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from execs.api import running as running_view
 from execs.models import Exec
@@ -131,6 +133,33 @@ class TestRun:
             status, answer = post(client, f"{job.pk}/exec", {"command": "y"}, "k")
             assert (status, answer["code"]) == (409, "idempotency_key_reused")
         assert len({opening.exec_id for opening in host.openings}) == Exec.objects.count() == 1
+
+    def test_what_its_host_has_forgotten_is_not_started_again(self, client: Client, placed: Place) -> None:
+        with ScriptedHost(ended(b"once"), failing("no_exec")) as host:
+            job = placed(host)
+            post(client, f"{job.pk}/exec", {"command": "x"}, "k")
+            status, answer = post(client, f"{job.pk}/exec", {"command": "x"}, "k")
+            assert (status, answer["exit_code"], answer["stdout"], answer["truncated_bytes"]) == (200, 0, "", 4)
+            status, gone = get(client, f"{job.pk}/execs/{answer['exec_id']}/output")
+            assert (status, gone["code"]) == (410, "output_gone")
+        assert [opening.command for opening in host.openings] == [b"x", None, None]
+
+    def test_nobody_starts_what_is_being_given_up(self, client: Client, placed: Place) -> None:
+        with ScriptedHost(failing("unknown_state")) as host:
+            job = placed(host)
+            post(client, f"{job.pk}/exec", {"command": "x"}, "k")
+            Exec.objects.update(created_at=timezone.now() - timedelta(seconds=61))
+            host.plays = [failing("no_exec")]
+            host.openings.clear()
+            status, answer = post(client, f"{job.pk}/exec", {"command": "x"}, "k")
+        assert (status, "not known yet" in answer["error"]) == (504, True)
+        assert [opening.command for opening in host.openings] == [None]
+
+    def test_a_sandbox_that_ends_under_it_does_not_undo_it(self, client: Client, placed: Place) -> None:
+        with ScriptedHost(cut(b"one"), "no_sandbox") as host:
+            status, answer = post(client, f"{placed(host).pk}/exec", {"command": "x"})
+        assert (status, answer["code"], "may have run" in answer["error"]) == (504, "host_unreachable", True)
+        assert Exec.objects.get().state == ExecState.STARTING
 
     @pytest.mark.parametrize(
         "body",
@@ -298,5 +327,5 @@ def _left_behind(client: Client, job: Any) -> str:
     """An exec whose caller got no answer: its host was gone in the middle."""
     assert post(client, f"{job.pk}/exec", {"command": "x"})[1]["code"] == "host_unreachable"
     row = Exec.objects.get()
-    assert row.state == ExecState.STARTING
+    assert row.state in (ExecState.STARTING, ExecState.RUNNING)  # whatever was heard before the cut
     return row.pk.hex

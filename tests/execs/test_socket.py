@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import struct
 from collections.abc import AsyncIterator
 from typing import Any
@@ -15,7 +16,7 @@ from django.db import connections
 
 from accounts.models import ApiToken
 from accounts.services import token_create
-from execs import consumers, flow
+from execs import bridge, consumers, flow
 from execs.models import Exec
 from execs.routing import websocket_urlpatterns
 from execwire.frames import Gap, Open, Opened, Resize, Room, Signal, Size, Stdin, StdinEnd, Stream
@@ -168,6 +169,31 @@ async def test_what_is_left_of_one_whose_sandbox_has_ended(placed: Place) -> Non
         assert await socket.until("end") == end
         assert socket.said[-2] == {"type": "gap", "stream": 1, "offset": 0, "bytes": 3}
         assert await socket.closed() == 1000
+
+
+async def test_what_is_left_of_one_that_its_host_has_forgotten(placed: Place) -> None:
+    with ScriptedHost(ended(b"done"), failing("no_exec")) as host:
+        job = await place(placed, host)
+        exec_id = "cd" * 16
+        for stdout in (b"done", b""):
+            async with Socket(job.pk) as socket:
+                await socket.sign_in(job.owner)
+                await socket.say("open", command="x", exec_id=exec_id)
+                assert (await socket.until("end"))["exit_code"] == 0
+                assert socket.data[1] == stdout
+        assert [opening.command for opening in host.openings] == [b"x", None]
+
+
+async def test_a_host_that_does_not_answer_is_tried_again(
+    placed: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge, "CONNECT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing
+        job = await place(placed, silent.getsockname()[1])
+        async with Socket(job.pk) as end:
+            await end.sign_in(job.owner)
+            await end.say("open", command="x")
+            assert await end.closed() == 4012
 
 
 async def test_a_gap_is_told(placed: Place) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -151,10 +152,10 @@ class TestLostHosts:
         now = timezone.now()
         self.silence(agent)
         assert sweep(is_reachable=False, now=now) == []  # hosts could not report
-        for later_s in (5, 30, 59):
+        for later_s in (5, 30, settings.HOST_LEASE_S - 1):
             FleetWatch.objects.update(swept_at=now + timedelta(seconds=later_s - 5))
             assert sweep(is_reachable=True, now=now + timedelta(seconds=later_s)) == []
-        assert sweep(is_reachable=True, now=now + timedelta(seconds=61)) == [agent.host.name]
+        assert sweep(is_reachable=True, now=now + timedelta(seconds=settings.HOST_LEASE_S + 1)) == [agent.host.name]
 
     def test_a_gap_between_sweeps_is_an_outage(self) -> None:
         agent = Agent()
