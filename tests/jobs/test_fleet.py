@@ -155,7 +155,8 @@ class TestLostHosts:
         for later_s in (5, 30, settings.HOST_LEASE_S - 1):
             FleetWatch.objects.update(swept_at=now + timedelta(seconds=later_s - 5))
             assert sweep(is_reachable=True, now=now + timedelta(seconds=later_s)) == []
-        assert sweep(is_reachable=True, now=now + timedelta(seconds=settings.HOST_LEASE_S + 1)) == [agent.host.name]
+        over = now + timedelta(seconds=settings.HOST_LEASE_S + 1)
+        assert sweep(is_reachable=True, now=over) == [agent.host.name]
 
     def test_a_gap_between_sweeps_is_an_outage(self) -> None:
         agent = Agent()
