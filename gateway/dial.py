@@ -110,4 +110,5 @@ def _refusal(status: int, body: bytes, target: Target) -> GatewayError:
         refusal = _Refusal("the host refused the connection", "refused")
     if refusal.code == "nothing_listens":
         return NothingListens(f"nothing listens on port {target.port} in this sandbox")
-    return RefusedByHost(status if status in (503, 504) else 502, refusal.code, refusal.error)
+    status = status if status in (503, 504) else 502
+    return RefusedByHost(status, refusal.code, refusal.error, target.sandbox_id)

@@ -94,10 +94,11 @@ class RefusedByHost(GatewayError):
     remediation = "Try again in a moment."
     retry_after_s = 5
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, sandbox_id: str) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.sandbox_id = sandbox_id
 
 
 class NothingListens(GatewayError):

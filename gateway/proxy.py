@@ -31,9 +31,6 @@ from gateway.trip import Trip
 from gateway.tunnel import add_upgrade, is_websocket, tunnel
 from gateway.upstreams import Upstream, Upstreams
 
-# What says that the sandbox is no longer where we thought: worth a fresh look.
-MOVED = frozenset({"no_sandbox", "bad_ticket", "ticket_expired", "not_allowed", "not_awake"})
-
 
 class Proxy:
     def __init__(self, settings: Settings, routes: Routes) -> None:
@@ -76,9 +73,7 @@ class Proxy:
             if not await self._has_settled(request, site.label, until, show_page_at):
                 return answers.waiting(trip.request_id)
         except (HostAway, RefusedByHost) as error:
-            if isinstance(error, RefusedByHost) and error.code not in MOVED:
-                raise
-            self._routes.forget(site.label)
+            await self._routes.look_again(site.label, error)
         return await self._pass(request, site, trip)  # nothing of the request was sent to anybody yet
 
     async def _has_settled(

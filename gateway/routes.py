@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gateway.control import ControlPlane, Kind, Route
 from gateway.dial import Target
-from gateway.errors import ControlPlaneAway, NoSuchLabel, NotRunning
+from gateway.errors import ControlPlaneAway, HostAway, NoSuchLabel, NotRunning, RefusedByHost
 from gateway.flights import Flights
 
 ENTRIES_LIMIT = 10_000
@@ -19,6 +19,12 @@ TICKET_SLACK_S = 5.0  # a ticket must be good for so long yet
 WAKE_POLL_S = 20
 WAKE_PAUSE_S = 0.5  # where it answered, and the sandbox does not run
 SSH_PORT = 22
+# Hosts' words for a sandbox that is not where we thought: worth a fresh look.
+MOVED = frozenset({"bad_ticket", "ticket_expired", "not_allowed"})
+# For one that ends. Its host tells the control plane of that in some ms, or when its agent is back.
+ENDING = frozenset({"no_sandbox", "not_awake"})
+ENDING_S = 3.0
+ENDING_LOOK_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,7 @@ class Routes:
         self._entries: OrderedDict[Key, _Entry] = OrderedDict()
         self._lookups: Flights[Route] = Flights()
         self._wakes: Flights[Route] = Flights()
+        self._ends: Flights[None] = Flights()
 
     async def target(self, label: str, kind: Kind = "http") -> Target:
         """Where to connect, as soon as the sandbox runs. Raises NoSuchLabel, NotRunning, ControlPlaneAway."""
@@ -54,9 +61,28 @@ class Routes:
             raise NotRunning(f"the sandbox is still {route.state}") from error
         return target
 
-    def forget(self, label: str, kind: Kind = "http") -> None:
-        """What was remembered has proved wrong."""
-        self._entries.pop(Key(label, kind), None)
+    async def look_again(self, label: str, error: HostAway | RefusedByHost, kind: Kind = "http") -> None:
+        """What was remembered has proved wrong. Raises `error` where that is not what it says."""
+        key = Key(label, kind)
+        if isinstance(error, RefusedByHost) and error.code in ENDING:
+            sandbox_id = error.sandbox_id
+            await self._ends.join((key, sandbox_id), lambda: self._end(key, sandbox_id))
+        elif isinstance(error, HostAway) or error.code in MOVED:
+            self._entries.pop(key, None)
+        else:
+            raise error
+
+    async def _end(self, key: Key, sandbox_id: str) -> None:
+        """Return when the control plane leads elsewhere, or has had its time to hear of the end."""
+        deadline = time.monotonic() + ENDING_S
+        while True:
+            entry = self._entries.get(key)
+            if entry is not None and entry.route is not None and entry.route.sandbox_id == sandbox_id:
+                del self._entries[key]
+            route = await self._find(key)
+            if route.sandbox_id != sandbox_id or time.monotonic() >= deadline:
+                return
+            await asyncio.sleep(ENDING_LOOK_S)
 
     def settling_until(self, label: str) -> float:
         """When (monotonic) a server that starts with the sandbox behind a URL must listen."""

@@ -13,7 +13,6 @@ import structlog
 from gateway.control import ControlPlane
 from gateway.dial import dial
 from gateway.errors import GatewayError, HostAway, RefusedByHost
-from gateway.proxy import MOVED
 from gateway.routes import Routes
 from gateway.settings import Settings
 from gateway.upstreams import ANSWER_S
@@ -143,10 +142,9 @@ class SshFront:
             try:
                 return await dial(target, self._settings.connect_s, ANSWER_S)
             except (HostAway, RefusedByHost) as error:
-                is_elsewhere = isinstance(error, HostAway) or error.code in MOVED
-                if attempt == 2 or not is_elsewhere:
+                if attempt == 2:
                     raise
-                self._routes.forget(label, "ssh")
+                await self._routes.look_again(label, error, "ssh")
         raise AssertionError  # the loop has returned or raised
 
     async def _join(self, pair: Pair, outer: socket.socket, inner: socket.socket, early: bytes) -> None:

@@ -124,9 +124,14 @@ async def test_expired_ticket_is_not_used(control: ControlPlaneServer, site: Vis
 
 
 async def test_sandbox_that_moved_is_found_again(
-    control: ControlPlaneServer, data_port: PlainDataPort, inside: Backend, site: Visited
+    control: ControlPlaneServer,
+    data_port: PlainDataPort,
+    inside: Backend,
+    site: Visited,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Also for what must not be sent twice: nothing of it was sent when the old place refused."""
+    monkeypatch.setattr("gateway.routes.ENDING_S", 0.2)
     async with PlainDataPort() as other:
         other.refuse = (404, "no_sandbox")
         control.run("app", other.port, inside.port)
@@ -138,6 +143,27 @@ async def test_sandbox_that_moved_is_found_again(
         control.run("app", data_port.port, inside.port)
         async with site.ask("POST", "/upload", data=b"12345") as answer:
             assert (await answer.json())["bytes"] == 5
+
+
+@pytest.mark.parametrize("code", ["no_sandbox", "not_awake"])
+async def test_nobody_is_refused_for_an_end_that_the_control_plane_has_not_heard_of(
+    control: ControlPlaneServer, data_port: PlainDataPort, site: Visited, code: str
+) -> None:
+    """A sandbox that has slept for long is stopped the moment that they come."""
+    control.woken["app"] = control.routes["app"] | {"sandbox_id": "b" * 16}
+    control.may_wake.set()
+    data_port.refuse = (404, code)
+    asking = [asyncio.create_task(site.text(f"/{number}")) for number in range(50)]
+    async with asyncio.timeout(20):
+        await data_port.reached(50)
+        while len(control.lookups) < 3:  # it still leads there  # noqa: ASYNC110 - nobody is told
+            await asyncio.sleep(0.01)
+        data_port.refuse = None
+        control.routes["app"] = {"state": "stopped", "max_age_s": 0}
+        answers = await asyncio.gather(*asking)
+    assert [f'"/{number}"' in answer for number, answer in enumerate(answers)] == [True] * 50
+    assert control.wakes == ["app"]
+    assert data_port.connects[-1][0] == "b" * 16
 
 
 async def test_data_port_that_is_restarted(
