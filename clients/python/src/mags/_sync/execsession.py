@@ -63,7 +63,8 @@ class ExecSession:
         self._give_up_at: float | None = None
         self._attempt = 0  # of a connection
         self._input: deque[bytes] = deque()
-        self._has_eof = False
+        self._has_eof = self._is_eof_sent = False
+        self._is_sending = False  # input
         self._sent = self._taken = 0  # of input, on this connection
         self._size: Size | None = None
         self._signals: list[str] = []
@@ -83,6 +84,11 @@ class ExecSession:
     @property
     def is_connected(self) -> bool:
         return self._socket is not None
+
+    @property
+    def has_run(self) -> bool:
+        """Whether the server has said that it was started."""
+        return self._has_run
 
     @property
     def waiting_bytes(self) -> int:
@@ -184,12 +190,17 @@ class ExecSession:
                 ssl=network.tls_context() if url.startswith("https:") else None,
                 proxy=network.proxy_address(url),
                 max_size=None,
+                # What waits is limited by what we acknowledge. With another limit the connection of a slow
+                # reader hears no more pongs, and is taken for dead.
+                max_queue=None,
                 compression=None,
             )
         except FAILURES as error:
             return _failure(error, url)
         self._error = None
         self._sent = self._taken = 0
+        # In a terminal it is a character, which may have been read.
+        self._is_eof_sent = self._is_eof_sent and bool(self._opening.get("terminal"))
         self._send(execmessages.message("auth", token=self._config.api_token))
         opening = {"exec_id": self.exec_id, **self._opening, **self._told_offsets()}
         self._send(execmessages.message("open", **opening))
@@ -201,20 +212,40 @@ class ExecSession:
         return {f"{name}_offset": offset for name, offset in self._offsets.items()}
 
     def _send_input(self) -> None:
-        while (
-            self._input and self._sent - self._taken + len(self._input[0]) <= execmessages.INPUT_WINDOW_BYTES
-        ):
-            if not self._send(self._input[0]):
-                return
-            self._sent += len(self._input.popleft())
-        if self._has_eof and not self._input:
-            self._send(execmessages.message("eof"))
+        """In order, and each piece once: who comes while somebody sends leaves the rest to that one."""
+        if self._is_sending:
+            return
+        self._is_sending = True
+        try:
+            while self._send_next():
+                pass
+        finally:
+            self._is_sending = False
+
+    def _send_next(self) -> bool:
+        """False where there is nothing to send, or nobody to send it to."""
+        if not self._input:
+            if self._has_eof and not self._is_eof_sent:
+                self._is_eof_sent = self._send(execmessages.message("eof"))
+                return self._is_eof_sent
+            return False
+        size = len(self._input[0])
+        if self._sent - self._taken + size > execmessages.INPUT_WINDOW_BYTES:
+            return False
+        if not self._send(self._input[0]):
+            return False
+        self._input.popleft()
+        self._sent += size
+        return True
 
     def _send_wishes(self) -> None:
         if self._size is not None:
             self._send(execmessages.message("resize", rows=self._size.rows, columns=self._size.columns))
-        while self._signals and self._send(execmessages.message("signal", signal=self._signals[0])):
-            self._signals.pop(0)
+        while self._signals:
+            name = self._signals.pop(0)  # before it is sent, so that nobody else sends it meanwhile
+            if not self._send(execmessages.message("signal", signal=name)):
+                self._signals.insert(0, name)
+                return
 
     def _acknowledge(self) -> None:
         total = sum(self._offsets.values())

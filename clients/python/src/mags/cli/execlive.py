@@ -83,7 +83,7 @@ class _Live:
             await asyncio.wait((following, self._leaving), return_when=asyncio.FIRST_COMPLETED)
             if following.done():
                 return following.result()
-            terminal.note(f"left it running as {self._session.exec_id}")
+            terminal.note(_parting(self._session))
             return EXIT_INTERRUPTED
         finally:
             following.cancel()
@@ -206,6 +206,12 @@ class _Reader:
         while self._session.waiting_bytes > INPUT_WINDOW_BYTES:
             self._taken.clear()
             await self._taken.wait()
+
+
+def _parting(session: AsyncExecSession) -> str:
+    if session.has_run:
+        return f"left it running as {session.exec_id}"
+    return f"left; if it was started at all, it is {session.exec_id}"
 
 
 def _write(piece: ExecOutput) -> None:
