@@ -8,6 +8,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import anyio
 from fake_server import TOKEN
 from websockets.asyncio.server import ServerConnection, serve
 
@@ -42,12 +43,12 @@ def spoken(script: Script, work: Callable[[AsyncMags], Awaitable[None]]) -> None
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # so that who does not read is felt
         port = listener.getsockname()[1]
-        async with (
-            asyncio.timeout(20),
-            serve(script, sock=listener, max_queue=1),
-            AsyncMags(TOKEN, f"http://127.0.0.1:{port}", retry_for=5) as client,
-        ):
-            await work(client)
+        with anyio.fail_after(20):
+            async with (
+                serve(script, sock=listener, max_queue=1),
+                AsyncMags(TOKEN, f"http://127.0.0.1:{port}", retry_for=5) as client,
+            ):
+                await work(client)
 
     asyncio.run(both())
 
@@ -120,7 +121,7 @@ def test_who_reads_slowly_is_not_taken_for_dead() -> None:
         for number in range(PIECES):
             offset = number * PIECE_BYTES
             await connection.send(b"\x01" + offset.to_bytes(8, "big") + b"x" * PIECE_BYTES)
-        async with asyncio.timeout(5):
+        with anyio.fail_after(5):
             await (await connection.ping())
         answered.set()
         await end(connection)
