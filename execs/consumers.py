@@ -16,7 +16,7 @@ from core.errors import MagsError
 from core.wakeup import listening
 from execs import refusals, selectors
 from execs.bridge import Bridge
-from execs.errors import BadMessage, ExecNotFound, NotStarted
+from execs.errors import BadMessage, ExecNotFound
 from execs.flow import Input, OutputWindow, TooSlow
 from execs.messages import (
     AckMessage,
@@ -27,6 +27,7 @@ from execs.messages import (
     message_of,
 )
 from execs.models import Exec
+from execs.openings import opening_of
 from execs.places import place_of
 from execs.services import (
     Command,
@@ -38,7 +39,7 @@ from execs.services import (
     settle_gone,
 )
 from execs.standing import Readiness
-from execs.states import ExecEnd, ExecState
+from execs.states import ExecState
 from execs.wire import end_object
 from execwire.client import ExecCut, ExecRefused
 from execwire.frames import Frame, Open, Opened, Resize, Signal, Size, Stream
@@ -98,12 +99,13 @@ class ExecConsumer(SignedInConsumer):
     async def follow(self, actor: User) -> None:
         try:
             opening = await asyncio.wait_for(asyncio.shield(self._opening), SIGN_IN_S)
-            await self._until_refused(self._serve(actor, opening))
         except TimeoutError:
             raise Closing(BAD_MESSAGE) from None
+        try:
+            await self._until_refused(self._serve(actor, opening))
         except TooSlow:
             raise Closing(TOO_SLOW) from None
-        except (ExecCut, OSError):
+        except (ExecCut, OSError):  # with it whatever took too long
             raise Closing(COME_BACK) from None
         except MagsError as error:
             await self._tell_error(error)
@@ -142,7 +144,8 @@ class ExecConsumer(SignedInConsumer):
         if not selectors.is_reachable(row):
             await self._tell_gone(row)
         else:
-            await self._join(row, _frame(row, command, opening), is_mine=not is_joined)
+            frame = opening_of(row, command, opening.stdout_offset, opening.stderr_offset)
+            await self._join(row, frame, is_mine=not is_joined)
         await self._tell_end(row)
 
     async def _ready(self, actor: User, job: Job) -> Sandbox:
@@ -180,12 +183,15 @@ class ExecConsumer(SignedInConsumer):
         try:
             end = await bridge.run(place, frame, opened)
         except ExecRefused as error:
+            if row.state == ExecState.ENDED and refusals.is_forgotten(error):
+                await self._tell_gone(row)
+                return
             await sync_to_async(_write_refusal)(row, error, is_mine=is_mine)
-            raise refusals.as_error(error) from error
+            raise refusals.as_error(error, may_run=not is_mine) from error
         await sync_to_async(exec_ended)(row.pk, end)
 
     async def _tell_gone(self, row: Exec) -> None:
-        """All that is left of one whose sandbox has ended."""
+        """All that is left of one whose sandbox has ended, or whose host has forgotten it."""
         await sync_to_async(settle_gone)(Exec.objects.filter(pk=row.pk))
         assert self._window is not None  # noqa: S101
         for stream, total in ((Stream.STDOUT, row.stdout_bytes), (Stream.STDERR, row.stderr_bytes)):
@@ -209,15 +215,6 @@ class ExecConsumer(SignedInConsumer):
 
 def _look(actor: User, job: Job, readiness: Readiness) -> Sandbox | None:
     return readiness.look(job_get(actor, str(job.pk)))
-
-
-def _frame(row: Exec, command: Command | None, opening: OpenMessage) -> Open:
-    """What the host is told. What may have been started is only joined."""
-    if row.state == ExecState.ENDED and row.reason == ExecEnd.NOT_STARTED:
-        raise NotStarted(row.message)
-    if row.state != ExecState.STARTING or command is None:
-        return Open(row.pk.hex, opening.stdout_offset, opening.stderr_offset)
-    return command.opening(row.pk, opening.stdout_offset, opening.stderr_offset)
 
 
 def _write_refusal(row: Exec, error: ExecRefused, *, is_mine: bool) -> None:

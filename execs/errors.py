@@ -56,6 +56,10 @@ class HostUnreachable(MagsError):
     default_retryable = True
 
 
+class OutcomeUnknown(HostUnreachable):
+    default_message = "What became of the command is not known yet; it may have run."
+
+
 class NoDataPort(Conflict):
     code = "no_data_port"
     default_message = "The sandbox runs on a host that takes no commands: its agent names no data port."

@@ -12,6 +12,7 @@ WINDOW_BYTES = 1024 * 1024  # of output, sent and not acknowledged
 SILENT_WINDOW_BYTES = 16 * 1024 * 1024  # the same, for clients that acknowledge nothing
 # Of input, not yet taken. Clients are asked to keep to 256 KiB; this is for those that paste at once.
 INPUT_LIMIT_BYTES = 4 * 1024 * 1024
+PART_BYTES = 64  # that each costs, also an empty one
 
 
 class TooSlow(Exception):
@@ -58,7 +59,7 @@ class Input:
 
     def put(self, part: bytes | None) -> None:
         """None: it ends here. Raises InputOverflow."""
-        self._size += len(part or b"")
+        self._size += _cost(part)
         if self._size > INPUT_LIMIT_BYTES:
             raise InputOverflow
         self._parts.append(part)
@@ -69,5 +70,9 @@ class Input:
             self._has_more.clear()
             await self._has_more.wait()
         part = self._parts.popleft()
-        self._size -= len(part or b"")
+        self._size -= _cost(part)
         return part
+
+
+def _cost(part: bytes | None) -> int:
+    return PART_BYTES + len(part or b"")

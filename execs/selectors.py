@@ -16,7 +16,8 @@ from execs.states import ExecState, Origin
 from jobs.models import Job
 from sandboxes.states import SandboxPhase
 
-CALLERS_GO_ON = timedelta(seconds=60)  # longer than any caller goes on asking a host for the same start
+STARTS_WITHIN = timedelta(seconds=60)  # an exec as old as this is not asked to be started any more, and ...
+CALLERS_GO_ON = timedelta(seconds=120)  # ... now all who asked have their answers
 OPEN = ~Q(state=ExecState.ENDED)
 
 
@@ -52,6 +53,11 @@ def unsettled(limit: int) -> list[Exec]:
     since = timezone.now() - CALLERS_GO_ON
     found = Exec.objects.filter(OPEN, created_at__lt=since).select_related("sandbox__host")
     return list(found.order_by(F("asked_at").asc(nulls_first=True))[:limit])
+
+
+def may_be_started(row: Exec) -> bool:
+    """Whether its host may yet be asked to start it."""
+    return row.state == ExecState.STARTING and row.created_at > timezone.now() - STARTS_WITHIN
 
 
 def is_reachable(row: Exec) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -64,6 +63,7 @@ class Talk:
         self.kept = {Stream.STDOUT: Kept(), Stream.STDERR: Kept()}
         self.was_asked = False  # the host may have heard of it
         self._opened = asyncio.Event()
+        self._has_answered = False  # on the newest connection
         self.started_at: datetime | None = None
         self.end: Ended | None = None
         self.error: Exception | None = None
@@ -77,8 +77,7 @@ class Talk:
             self.error = error
         finally:
             noting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await noting
+            await asyncio.gather(noting, return_exceptions=True)  # what is not noted now is by its end
 
     async def _note(self, on_running: Callable[[], Awaitable[None]]) -> None:
         await self._opened.wait()
@@ -94,7 +93,7 @@ class Talk:
             except (OSError, ExecCut, ExecRefused) as error:
                 if isinstance(error, ExecRefused) and error.code not in PASSING:
                     raise
-                if isinstance(error, ExecCut):  # it had answered: its patience begins anew
+                if isinstance(error, ExecCut) and self._has_answered:  # its patience begins anew
                     give_up_at, attempt = time.monotonic() + AGAIN_S, 0
                 if time.monotonic() > give_up_at:
                     raise
@@ -102,6 +101,7 @@ class Talk:
                 attempt += 1
 
     async def _read_once(self) -> None:
+        self._has_answered = False
         async with asyncio.timeout(CONNECT_S):
             connection = await client.connect(await self._place())
         try:
@@ -118,6 +118,7 @@ class Talk:
                 case Opened():
                     self.started_at = self.started_at or datetime.now(UTC)
                     self._opened.set()
+                    self._has_answered = True
                 case Output():
                     self.kept[frame.stream].add(frame)
                 case Gap():

@@ -17,12 +17,13 @@ from core.api.idempotency import IDEMPOTENCY_KEY
 from core.idempotency import IdempotencyKeyReused, key_of
 from execs import refusals, selectors
 from execs.api import examples, inputs, outputs
-from execs.errors import NotStarted, TooManyExecs
+from execs.errors import ExecElsewhere, TooManyExecs
 from execs.models import Exec
+from execs.openings import opening_of
 from execs.places import place_of
 from execs.services import Command, exec_create, exec_ended, exec_forget, exec_not_started, exec_started
 from execs.standing import Readiness
-from execs.states import ExecEnd, ExecState
+from execs.states import ExecState
 from execs.talk import Talk
 from execs.wire import text_fields
 from execwire.client import Place
@@ -79,17 +80,19 @@ class ExecRunView(JobWaitingView):
                     raise SandboxStarting(retry_after_s=2)
                 return None
             self._first_place = place_of(sandbox)  # refuses before anything is written
-            row = exec_create(self._actor, self._token, job, sandbox, self._command, self._known)
+            try:
+                row = exec_create(self._actor, self._token, job, sandbox, self._command, self._known)
+            except ExecElsewhere:
+                if selectors.exec_find(self._actor, job, self._known) is None:
+                    raise
+                return self._begin(job)  # the same request came twice at once
         self._row, self._is_mine = row, is_mine
         return self._join()
 
     def _join(self) -> Response | None:
         if not self._is_mine:
             _require_same(self._row, self._command)
-        opening = self._command.opening(self._known)
-        if self._row.state == ExecState.ENDED and (self._row.reason == ExecEnd.NOT_STARTED):
-            raise NotStarted(self._row.message)
-        self._talk = Talk(opening, self._place)
+        self._talk = Talk(opening_of(self._row, self._command), self._place)
         return None if selectors.is_reachable(self._row) else self._answer(self._talk)
 
     async def _place(self) -> Place:
@@ -104,7 +107,9 @@ class ExecRunView(JobWaitingView):
     def _outcome(self, talk: Talk) -> Response:
         if talk.error is not None:
             self._write_failure(talk, talk.error)
-            raise refusals.as_error(talk.error)
+            if self._row.state == ExecState.ENDED and refusals.is_forgotten(talk.error):
+                return self._answer(talk)
+            raise refusals.as_error(talk.error, may_run=talk.was_asked or not self._is_mine)
         if talk.end is not None:
             exec_ended(self._known, talk.end, talk.started_at)
         self._row.refresh_from_db()

@@ -110,6 +110,8 @@ class ExecOutputView(WaitingView):
 
     def look(self) -> Response:
         if isinstance(self._read, Exception):
+            if self._row.state == ExecState.ENDED and refusals.is_forgotten(self._read):
+                raise OutputGone
             raise refusals.as_error(self._read)
         page = self._read
         if page.end is not None and self._row.state != ExecState.ENDED:

@@ -20,6 +20,9 @@ from jobs.models import Job
 from sandboxes.models import Sandbox
 
 EXPIRE_LIMIT = 10_000  # rows of one run, so that it stays short
+HOSTS_REMEMBER = timedelta(hours=24)  # an id, after its end
+NEVER = "The host has not been asked to start it: the server was interrupted."
+FORGOTTEN = "The host knows nothing of it any more."
 MESSAGE_LIMIT = 500
 SHELL = 'exec "$(command -v bash || command -v sh)" -l'  # where no command is given
 
@@ -84,8 +87,8 @@ def exec_ended(known: uuid.UUID, end: Ended, started_at: datetime | None = None)
     exit_code = TIMED_OUT_EXIT_CODE if reason is ExecEnd.TIMED_OUT else end.exit_code
     if reason in WITHOUT_EXIT_CODE:
         exit_code = None
-    ended_at = datetime.fromtimestamp(end.at_ms / 1000, UTC)
-    # We hear of the start when the command may be over already, and the host has a clock of its own.
+    # A host's clock is not trusted beyond ours. We hear of the start when the command may be over already.
+    ended_at = datetime.fromtimestamp(min(end.at_ms / 1000, timezone.now().timestamp()), UTC)
     fields: dict[str, Any] = {} if started_at is None else {"started_at": min(started_at, ended_at)}
     return exec_end(
         known,
@@ -99,7 +102,14 @@ def exec_ended(known: uuid.UUID, end: Ended, started_at: datetime | None = None)
 
 
 def exec_not_started(known: uuid.UUID, why: str) -> bool:
-    return exec_end(known, ExecEnd.NOT_STARTED, timezone.now(), message=why[:MESSAGE_LIMIT])
+    return exec_end(known, ExecEnd.NOT_STARTED, timezone.now(), message=_clean(why))
+
+
+def exec_unknown(known: uuid.UUID) -> bool:
+    """Its host does not know it: it was never asked to start it, or has forgotten it since."""
+    since = timezone.now() - HOSTS_REMEMBER
+    fresh = Exec.objects.filter(pk=known, state=ExecState.STARTING, created_at__gt=since)
+    return exec_not_started(known, NEVER) if fresh.exists() else exec_lost(known, FORGOTTEN)
 
 
 def exec_forget(known: uuid.UUID) -> None:
@@ -108,7 +118,12 @@ def exec_forget(known: uuid.UUID) -> None:
 
 
 def exec_lost(known: uuid.UUID, why: str) -> bool:
-    return exec_end(known, ExecEnd.LOST, timezone.now(), message=why[:MESSAGE_LIMIT])
+    return exec_end(known, ExecEnd.LOST, timezone.now(), message=_clean(why))
+
+
+def _clean(why: str) -> str:
+    """PostgreSQL takes no NUL."""
+    return why.replace("\0", "")[:MESSAGE_LIMIT]
 
 
 def exec_end(known: uuid.UUID, reason: ExecEnd, at: datetime, **fields: Any) -> bool:

@@ -14,7 +14,7 @@ from execs import selectors
 from execs.errors import NoDataPort
 from execs.models import Exec
 from execs.places import place_of
-from execs.services.records import exec_ended, exec_lost, exec_not_started, exec_started
+from execs.services.records import exec_ended, exec_lost, exec_started, exec_unknown
 from execs.states import ExecState
 from execwire import client
 from execwire.client import ExecRefused, Place
@@ -25,7 +25,6 @@ SWEEP_LIMIT = 200  # of one run, so that it stays short
 ASK_S = 5.0  # for one host
 AT_ONCE = 16
 WENT = "The sandbox ended before the end of the command was heard of."
-NEVER = "The host has not been asked to start it: the server was interrupted."
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,8 @@ def questions(rows: Sequence[Exec]) -> list[Question]:
 
 
 async def ask(asked: Sequence[Question], patience_s: float = ASK_S) -> list[Answer]:
-    """What hosts say. Those that do not answer in time are left out."""
+    """What hosts say. Those that do not answer in time are left out, and after twice that all are: a lost
+    host must not hold up the worker that finds out about it."""
     turn = asyncio.Semaphore(AT_ONCE)
 
     async def one(question: Question) -> Answer | None:
@@ -71,8 +71,14 @@ async def ask(asked: Sequence[Question], patience_s: float = ASK_S) -> list[Answ
         except (OSError, TimeoutError, client.ExecCut, ValueError):
             return None
 
-    answers = await asyncio.gather(*map(one, asked))
-    return [answer for answer in answers if answer is not None]
+    asking = [asyncio.create_task(one(question)) for question in asked]
+    if not asking:
+        return []
+    done, late = await asyncio.wait(asking, timeout=2 * patience_s)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
+    return [answer for task in asking if task in done and (answer := task.result()) is not None]
 
 
 def settle(answers: Sequence[Answer]) -> int:
@@ -80,7 +86,7 @@ def settle(answers: Sequence[Answer]) -> int:
     ended = 0
     for answer in answers:
         if answer.is_unknown:
-            ended += exec_not_started(answer.known, NEVER)
+            ended += exec_unknown(answer.known)
         elif answer.end is not None:
             ended += exec_ended(answer.known, answer.end)
         else:
