@@ -79,10 +79,10 @@ def door_answered(place: Place, sandbox_id: str, digest: str) -> None:
     transaction.on_commit(partial(wake, door_group(door)))
 
 
-def ports_heard(blocked: Collection[int]) -> None:
-    """A gateway listens on all that are listed, but for these, which are in use on its machine. A door that
-    was never open gets another port: nobody was told of it."""
-    fresh = list(Door.objects.filter(opened_at__isnull=True, released_at__isnull=True))
+def ports_heard(listed: Collection[str], blocked: Collection[int]) -> None:
+    """A gateway listens on all that were listed to it, but for these, which are in use on its machine. A door
+    that was never open gets another port: nobody was told of it."""
+    fresh = list(Door.objects.filter(opened_at__isnull=True, released_at__isnull=True, port__in=listed))
     for door in fresh:
         if door.port in blocked:
             _move(door)
@@ -97,6 +97,8 @@ def _move(door: Door) -> None:
                 Door.objects.filter(pk=door.pk, port=door.port).update(port=_port_choose())
         except IntegrityError:
             continue
+        except NoPortLeft:  # whoever opened it is told that nobody listens there; the others' ports are heard
+            return
         wake(LIST_GROUP)
         return
 

@@ -75,8 +75,9 @@ class SshPortsView(WaitingView):
         query = query_of(request.query_params.dict())
         self._after = query.after
         self.wait_for(query.wait_s, LIST_GROUP)
-        if self._after == revision_of(ports_listed()):
-            ports_heard(query.blocked_ports)
+        ports = ports_listed()
+        if self._after == revision_of(ports):
+            ports_heard(ports, query.blocked_ports)
         return self.look()
 
     def look(self) -> Response | None:

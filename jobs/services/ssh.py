@@ -59,7 +59,7 @@ def job_revoke_ssh(job: Job, user: User) -> Door:
 
 def user_changed(user: User) -> None:
     """Whoever may not sign in any more is put out of their sandboxes: gateways and hosts look again."""
-    for sandbox in Sandbox.objects.filter(owner_id=user.pk, state=SandboxPhase.RUNNING):
+    for sandbox in Sandbox.objects.filter(owner_id=user.pk).exclude(state=SandboxPhase.ENDED):
         with transaction.atomic():
             locked = sandbox_lock(sandbox.pk)
             if locked is not None:

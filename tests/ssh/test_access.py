@@ -8,8 +8,10 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 from django.test import Client
 
+from accounts import hooks
 from accounts.models import User
 from hosts.models import Host as HostRow
+from jobs.services import job_open_ssh
 from ssh.keys import public_text
 from ssh.models import Door
 from tests.gateways.asking import Gateway
@@ -142,6 +144,20 @@ def test_who_may_not_sign_in_has_no_key(client: Client, owner: User, host: Host,
     assert listen(gateway) == {}
     host.obey()
     assert host.authorized(held.box(job)) == []
+
+
+def test_who_may_not_sign_in_has_no_key_to_what_comes_up(client: Client, owner: User, host: Host) -> None:
+    job = held.idle(host.agent, owner)
+    job_open_ssh(job, owner)
+    held.end(host.agent, held.box(job), "stopped")
+    next_one = held.job(owner, kept=True)
+    host.obey()
+    assert len(host.authorized(held.box(next_one))) == 1
+    owner.is_active = False
+    owner.save()
+    hooks.changed(owner)
+    host.obey()
+    assert host.authorized(held.box(next_one)) == []
 
 
 def test_a_sandbox_that_lives_with_its_script(client: Client, owner: User) -> None:

@@ -77,6 +77,17 @@ def test_a_port_in_use_is_replaced_until_somebody_was_told_of_it(
     assert listen(gateway, blocked=next(iter(ports))) == ports
 
 
+def test_a_port_in_use_that_cannot_be_replaced_leaves_the_others(
+    owner: User, host: Host, gateway: Gateway, settings: Any
+) -> None:
+    settings.SSH_PORTS = range(22000, 22002)
+    doors = [job_open_ssh(held.idle(host.agent, owner, name), owner).door for name in ("v", "w")]
+    ports = listen(gateway, blocked="22000")
+    assert ports == {str(door.port): str(door.pk) for door in doors}
+    opened = Door.objects.filter(opened_at__isnull=False).values_list("port", flat=True)
+    assert list(opened) == [22001]
+
+
 def test_a_deleted_workspaces_port_is_free_after_a_while(
     owner: User, host: Host, gateway: Gateway, settings: Any
 ) -> None:
