@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ ANSWER_TIMEOUT_S = 30.0
 MESSAGE_BYTES = 64 * 1024
 SYNC_FD = 3
 GATE_FD = 4
+# crun's words, or runc's. Not just any "paused", which a tenant's directory may be called too.
+_PAUSED = re.compile(r"the container `[^`]*` is paused\Z|cannot exec in a paused container")
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +217,6 @@ def read_pid(engine: Engine, answer: bytes, command: str) -> int:
         ) from error
     if pid <= 0:
         said = str(message.get("message", "")).strip()[:2000]
-        kind = SandboxFrozen if "paused" in said else DriverError
+        kind = SandboxFrozen if _PAUSED.search(said) else DriverError
         raise kind(f"{engine.runtime.name} {command} failed: {said}")
     return pid

@@ -99,6 +99,7 @@ async def test_same_id_never_starts_twice(caller: Caller, held: Held) -> None:
         ({"command": b"x" * (100 * 1024 + 1)}, "bad_frame"),
         ({"exec_id": "../../etc"}, "bad_frame"),
         ({"directory": "/no/such"}, "not_started"),
+        ({"directory": "/is paused"}, "not_started"),
         ({"environment": {"A B": "c"}}, "bad_frame"),
     ],
 )
