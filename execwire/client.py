@@ -103,7 +103,10 @@ class ExecConnection:
     async def frames(self) -> AsyncIterator[FromHost]:
         """What the host says, up to and with `Ended`. Raises ExecRefused, or ExecCut."""
         while True:
-            frame = await frames.read(self._reader, frames.host_frames)
+            try:
+                frame = await frames.read(self._reader, frames.host_frames)
+            except ValueError as error:
+                raise ExecCut("the host says what is no frame") from error
             match frame:
                 case None:
                     raise ExecCut("the connection to the exec ended")
@@ -133,9 +136,9 @@ async def connect(place: Place) -> ExecConnection:
         status = _STATUS.match(head)
         if status is None or status[1] != b"200":
             raise _refusal(await reader.read(HEAD_LIMIT_BYTES))
-    except asyncio.IncompleteReadError as error:
+    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
         writer.close()
-        raise ConnectionResetError("the data port closed the connection") from error
+        raise ConnectionResetError("the data port closed the connection, or says no answer") from error
     except BaseException:
         writer.close()
         raise
