@@ -23,7 +23,7 @@ from deploy.layout import Layout
 from deploy.progress import step
 from deploy.supervise import Supervisor
 from hostagent import control
-from hostagent.dataport.server import CONTROL
+from hostagent.control import DATA_PORT
 from hostagent.errors import AgentError
 
 READY_LIMIT_S = {"s3": 60, "worker": 60}
@@ -95,7 +95,7 @@ class Health:
         return _answers(self.layout.gateway_url, status=HTTPStatus.MISDIRECTED_REQUEST)
 
     def data_port(self, agent: Agent) -> bool:
-        return bool(_asked(agent.state / CONTROL, "connections"))
+        return bool(_asked(agent.state / DATA_PORT, "connections"))
 
     def agent(self, agent: Agent) -> bool:
         """Whether it runs and the server knows."""

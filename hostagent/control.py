@@ -17,6 +17,7 @@ import msgspec
 from hostagent.errors import AgentError
 
 SOCKET = "agent.sock"
+DATA_PORT = "data-port"  # the data port's own directory, below the state directory
 ANSWER_S = 5.0
 LINE_LIMIT_BYTES = 16 * 1024 * 1024
 

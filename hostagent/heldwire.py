@@ -62,7 +62,9 @@ class StartupWish(Struct, frozen=True):
 class SshWish(Struct, frozen=True):
     """Who may log in, and as whom the sandbox answers."""
 
-    host_key: Annotated[str, Meta(pattern=r"^-----BEGIN OPENSSH PRIVATE KEY-----\n", max_length=16 * 1024)]
+    host_key: Annotated[
+        str, Meta(pattern=r"^-----BEGIN OPENSSH PRIVATE KEY-----\n[\x20-\x7e\n]*\Z", max_length=16 * 1024)
+    ]
     authorized_keys: Annotated[
         list[Annotated[str, Meta(pattern=r"^[\x20-\x7e]+\Z", max_length=8192)]], Meta(max_length=1000)
     ]

@@ -22,12 +22,11 @@ from hostagent.heldwire import SandboxKey, SshReady, SshWish
 from hostagent.volumes.threads import blocking
 
 DIRECTORY = "ssh"  # of the sandbox's own directory; as in `hostagent.dataport.ssh`
-DATA_PORT = "data-port"  # the directory of its control socket, below the state directory
 
 
 class SshKeys:
     def __init__(self, state_dir: Path, key: SandboxKey, tell: Callable[[SshReady], None], log: Any) -> None:
-        self._data_port = state_dir / DATA_PORT
+        self._data_port = state_dir / control.DATA_PORT
         self._key = key
         self._files = _Files(state_dir.resolve() / "fs" / "sandboxes" / key.sandbox_id / DIRECTORY)
         self._tell = tell

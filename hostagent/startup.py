@@ -21,7 +21,6 @@ from hostagent.holdings import Holding, StartupTry
 from hostagent.startupwire import Answer, Ended, Refused, StartOrder
 from hostagent.waiting import first
 
-DATA_PORT = "data-port"  # the directory of its control socket, below the state directory
 EXEC_IDS = UUID("7d0c5a0e-6d0b-4b0e-9d3c-6f6d61677331")
 START_S = 60.0  # for what takes milliseconds: a second order would wait for the first anyway
 
@@ -52,7 +51,7 @@ class Startup:
         tell: Callable[[StartupReport], None],
         log: Any,
     ) -> None:
-        self._port = state_dir / DATA_PORT
+        self._port = state_dir / control.DATA_PORT
         self._holding = holding
         self._tell = tell
         self._log = log
@@ -79,8 +78,8 @@ class Startup:
             self._tell(end)
             if end.again_s is None:
                 return
-            due_ms = end.at + round(end.again_s * 1000)
-            await asyncio.sleep(max(0, due_ms - machine.now_ms()) / 1000)
+            left_s = end.again_s - (machine.now_ms() - end.at) / 1000
+            await asyncio.sleep(max(0.0, min(left_s, end.again_s)))  # clocks are set back now and then
             self._note(StartupTry(self._try.number + 1, self._try.failures))
 
     @property

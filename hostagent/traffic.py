@@ -14,7 +14,6 @@ import structlog
 from hostagent import control
 from hostagent.errors import AgentError
 
-DATA_PORT = "data-port"  # the directory of its control socket, below the state directory
 ANSWER_S = 2.0  # a sandbox may be frozen while its answer is waited for
 
 logger = structlog.get_logger(__name__)
@@ -60,7 +59,7 @@ class Traffic:
 
     def __init__(self, state_dir: Path, *, has_data_port: bool) -> None:
         """Without a data port nobody is ever connected."""
-        self._directory = state_dir / DATA_PORT
+        self._directory = state_dir / control.DATA_PORT
         self._has_data_port = has_data_port
         self._asking = asyncio.Lock()
         self._asked_at = 0.0

@@ -29,7 +29,6 @@ from relay import attach, watch
 
 BACKLOG = 1024
 ACCEPTED = b"HTTP/1.1 200 Connected\r\n\r\n"
-CONTROL = "data-port"  # the directory of our control socket, below the state directory
 # Connections whose ticket was not seen yet: they cost no more than this many heads.
 UNCHECKED_LIMIT = 1024
 
@@ -77,7 +76,7 @@ class DataPort:
 
     @contextlib.asynccontextmanager
     async def _controlled(self) -> AsyncIterator[None]:
-        directory = self._state_dir / CONTROL
+        directory = self._state_dir / control.DATA_PORT
         directory.mkdir(mode=0o700, exist_ok=True)
         async with control.serve(directory, self.command):
             yield

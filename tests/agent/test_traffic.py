@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hostagent import control
-from hostagent.traffic import DATA_PORT, Traffic
+from hostagent.traffic import Traffic
 
 BUSY, QUIET = "a" * 16, "b" * 16
 
@@ -19,7 +19,7 @@ class DataPortDouble:
     """Answers on the socket of a data port."""
 
     def __init__(self, state_dir: Path) -> None:
-        self.directory = state_dir / DATA_PORT
+        self.directory = state_dir / control.DATA_PORT
         self.directory.mkdir()
         self.questions = 0
         self.may_answer = asyncio.Event()
@@ -68,7 +68,7 @@ async def test_who_comes_after_one_that_was_cancelled_asks_anew(tmp_path: Path) 
         port.may_answer.clear()
         since = time.monotonic()
         ending = asyncio.create_task(traffic.seen(since))
-        while port.questions < 2:
+        while port.questions < 2:  # noqa: ASYNC110 - the double tells nobody
             await asyncio.sleep(0.001)
         ending.cancel()
         await asyncio.gather(ending, return_exceptions=True)

@@ -166,7 +166,7 @@ async def test_neither_restart_starts_it_twice(config: Config, held: Held, porte
                 await asyncio.sleep(0.01)
     assert states(agent.reports) == [(1, "started", None)]
     assert await content(held, "/root/starts") == b"x\n"
-    evidence = await control.ask(config.state_dir / startup.DATA_PORT, "connections")
+    evidence = await control.ask(config.state_dir / control.DATA_PORT, "connections")
     assert evidence["execs"] == {}  # nobody is active for it
     assert ported.port._execs.running(held.sandbox_id) == 1
 
@@ -178,7 +178,7 @@ async def test_sleeper_is_not_woken_for_it(
     await held.driver.freeze(held.sandbox_id)
     order = StartOrder(Open("early000", command=b"echo early >> /root/starts"))
     line = f"exec start {held.sandbox_id} {msgspec.json.encode(order).decode()}"
-    answer = await control.ask(config.state_dir / startup.DATA_PORT, line)
+    answer = await control.ask(config.state_dir / control.DATA_PORT, line)
     assert answer["code"] == "asleep"
     agent = Agent(config, held.sandbox_id)
     async with agent.supervising("echo x >> /root/starts; exec sleep 999"):
