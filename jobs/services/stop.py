@@ -81,10 +81,14 @@ def _stop_waiting(job: Job, sandbox: Sandbox | None) -> bool:
         guard=Q(assigned_at__isnull=True), reason=Reason.STOPPED, message="", exit_code=STOPPED_EXIT_CODE,
         stop_requested_at=now, finished_at=now,
     )  # fmt: skip
-    if is_stopped and sandbox is not None and sandbox.state == SandboxPhase.WAITING and not sandbox.made_for:
-        sandbox_put_away(sandbox)
-        sandbox_over(sandbox, SandboxEnd.STOPPED)
+    if is_stopped and sandbox is not None and (job.is_persistent or _is_its_own(sandbox)):
+        _stop_sandbox(job, sandbox)
     return is_stopped
+
+
+def _is_its_own(sandbox: Sandbox) -> bool:
+    """Made for the job that waits in it, and so for nobody else."""
+    return sandbox.state == SandboxPhase.WAITING and not sandbox.made_for
 
 
 def _stop_ended(job: Job, sandbox: Sandbox | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import ApiToken, User
@@ -16,9 +17,9 @@ from jobs.services import held, room, schedule
 from jobs.services.damage import damage_remedy
 from jobs.services.places import candidates, why
 from jobs.services.spec import JobSpec, job_make
-from jobs.services.transition import announce
+from jobs.services.transition import announce, change
 from jobs.standing import standing_job
-from jobs.states import JOB_FINAL
+from jobs.states import JOB_FINAL, SandboxState
 from sandboxes.models import Sandbox
 from sandboxes.services import sandbox_change, sandbox_create, sandbox_id_make, sandbox_lock
 from sandboxes.states import SandboxPhase
@@ -74,6 +75,20 @@ def _stand(job: Job, spec: JobSpec, former: Job | None) -> None:
         job.startup_command, job.startup_environment = former.startup_command, former.startup_environment
 
 
+def _supersede(job: Job, workspace: Workspace | None) -> None:
+    """What has ended does not sleep any more where a newer job says what comes next. Call it before the
+    workspace's row is written and after the host's, as for every row of a job."""
+    if workspace is None or not job.is_persistent:
+        return
+    asleep = Job.objects.filter(workspace=workspace, sandbox=SandboxState.SLEEPING, status__in=JOB_FINAL)
+    ended = Q(in_sandbox__state=SandboxPhase.ENDED)
+    for former in asleep.filter(ended).only("pk", "owner_id", "status", "attempt", "revision"):
+        change(
+            former, event=None, guard=ended & Q(sandbox=SandboxState.SLEEPING), sandbox=SandboxState.NONE,
+            sandbox_message="", recover_at=None, down_since=None,
+        )  # fmt: skip
+
+
 def _base(owner: User, name: str) -> Workspace:
     base = workspace_find(owner, name)
     if base is None:
@@ -115,6 +130,7 @@ def _after(job: Job, former: Sandbox, hosts: list[Host]) -> list[JobEvent]:
     if user is not None:
         words = f"The workspace {job.workspace_name} is already in use by the job {user.name or user.pk}."
         raise WorkspaceInUse(words)
+    _supersede(job, former.workspace)
     job.in_sandbox = former
     is_waiting = former.state == SandboxPhase.WAITING
     if not (is_waiting or held.can_enter(former)):
@@ -160,6 +176,7 @@ def _hold(job: Job, workspace: Workspace | None, base: Workspace | None, hosts: 
     host = None if schedule.is_waited() else room.place(job, where, first=wanted)
     sandbox_id = sandbox_id_make()
     build = _build(job, workspace, base)
+    _supersede(job, workspace)
     if job.workspace_name:
         workspace = _take(job, workspace, base, sandbox_id)
     begins_as = base.head.manifest if base and base.head and not workspace else ""
