@@ -118,10 +118,13 @@ class OciExecs(OciRuns):
 
     def _open_gate(self, run: RunBundle) -> None:
         """An agent that has just frozen the sandbox sees who is connected to it, and thaws it again."""
-        deadline, name = time.monotonic() + THAW_S, self._host.group(run.sandbox.sandbox_id)
-        while cgroup.is_frozen(self._host.groups, name) and time.monotonic() < deadline:
+        deadline = time.monotonic() + THAW_S
+        while self.is_sandbox_frozen(run.key) and time.monotonic() < deadline:
             time.sleep(LOOK_AGAIN_S)
         super()._open_gate(run)
+
+    def is_sandbox_frozen(self, key: str) -> bool:
+        return cgroup.is_frozen(self._host.groups, self._host.group(self._run(key).sandbox.sandbox_id))
 
     def is_sandbox_up(self, key: str) -> bool:
         """Whether its first process lives."""

@@ -185,7 +185,8 @@ class Execs:
             with contextlib.suppress(OSError, AgentError):  # tried again; nothing depends on it
                 await self._visitor.slow(self.sweep)
             await asyncio.sleep(SWEEP_S)
-            await self._recover_all()
+            with contextlib.suppress(OSError, AgentError):
+                await self._recover_all()
 
     def sweep(self) -> None:
         """Remove what is old, and the groups of ended execs whose children have ended as well."""

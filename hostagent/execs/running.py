@@ -143,7 +143,9 @@ class Exec:
         await asyncio.sleep(max(0, start.expires_ms / 1000 - time.time()))
         while True:
             try:
-                await self.kill(Outcome.TIMED_OUT)
+                # In a frozen one nothing dies, and who waits for that holds a thread that others need.
+                if not await self.driver.slow(self.driver.is_sandbox_frozen, self.key):
+                    await self.kill(Outcome.TIMED_OUT)
             except (OSError, DriverError) as error:
                 logger.warning("exec_not_killed", exec=self.key, error=str(error))
             await asyncio.sleep(AGAIN_S)

@@ -346,6 +346,37 @@ async def test_execs_end_with_their_sandbox(driver: OciDriver, config: Config, p
     assert caught.value.code == "not_started"
 
 
+async def test_timeout_in_a_frozen_sandbox_waits_and_holds_nobody_up(
+    caller: Caller, ported: Ported, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is connected to the terminal, so its agent has put the sandbox to sleep."""
+    monkeypatch.setattr("hostagent.execs.running.AGAIN_S", 0.05)
+    shell = opening("tty; sleep 999", terminal=Size(24, 80), timeout_ms=500)
+    async with caller.opened(shell) as reader:
+        await reader.until(b"/dev/pts/")
+    execs = ported.port._execs
+    exec_ = next(one for one in execs._live.values() if one.key.endswith(shell.exec_id))
+    loop, asked, killed = asyncio.get_running_loop(), asyncio.Event(), list[str]()
+    is_frozen = exec_.driver.is_sandbox_frozen
+
+    def asking(key: str) -> bool:
+        loop.call_soon_threadsafe(asked.set)
+        return is_frozen(key)
+
+    monkeypatch.setattr(exec_.driver, "is_sandbox_frozen", asking)
+    monkeypatch.setattr(exec_.driver, "kill", killed.append)
+    await held.driver.freeze(held.sandbox_id)
+    async with asyncio.timeout(20):
+        for _ in range(2):
+            asked.clear()
+            await asked.wait()
+    assert killed == []
+    monkeypatch.undo()
+    await held.driver.thaw(held.sandbox_id)
+    async with asyncio.timeout(20):
+        assert (await exec_.over()).outcome is Outcome.TIMED_OUT
+
+
 async def test_frozen_sandbox_is_woken(caller: Caller, ported: Ported, held: Held) -> None:
     host = held.driver.host
 
