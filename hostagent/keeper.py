@@ -214,9 +214,11 @@ class Keeper:
         waiting = asyncio.create_task(self._site.driver.wait(self.record.sandbox_id))
         saving = asyncio.create_task(self._saver.run())
         emptying = asyncio.create_task(self._until_empty())
-        starting = asyncio.create_task(self._startup.run())
-        locking = asyncio.create_task(self._keys.follow())
+        starting = asyncio.create_task(self._startup.run(), name="startup")
+        locking = asyncio.create_task(self._keys.follow(), name="ssh_keys")
         sleeping = asyncio.create_task(self._sleeper.run())
+        for task in (starting, locking):  # without them the sandbox goes on, and somebody must know
+            task.add_done_callback(self._log_death)
         try:
             await first(waiting, saving, emptying, sleeping, self._end_wished)
             if saving.done():
@@ -234,6 +236,10 @@ class Keeper:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _log_death(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            self._log.error("keeper_task_died", task=task.get_name(), error=repr(error))
 
     async def _until_empty(self) -> None:
         """Until a sandbox that is not kept has had its runs."""

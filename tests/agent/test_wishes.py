@@ -57,6 +57,7 @@ def test_wish_with_all_of_them() -> None:
         {"startup": {"command": "true", "environment": {"A=B": "c"}}},
         {"startup": {"command": "true", "environment": {"A": "b\0"}}},
         {"ssh": {"host_key": "none", "authorized_keys": [], "digest": "0" * 64}},
+        {"ssh": {"host_key": f"{KEY}é", "authorized_keys": [], "digest": "0" * 64}},
         {"ssh": {"host_key": KEY, "authorized_keys": ["ssh-ed25519 AAAA\nssh-rsa BBBB"], "digest": "0" * 64}},
         {"ssh": {"host_key": KEY}},
     ],
