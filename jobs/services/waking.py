@@ -26,7 +26,7 @@ from sandboxes.states import SandboxPhase
 from workspaces.errors import WorkspaceInUse
 
 WAKE_TRIES = 5  # a wake starts over when somebody else took or freed the workspace meanwhile
-PUT_AWAY = "The sandbox was stopped by its owner."
+PUT_AWAY = "The sandbox was stopped, or has ended for good: a visit does not start it."
 PUT_AWAY_REMEDY = (
     "Its owner can start it again: `POST /api/v1/mags-jobs/{job}/wake`, or a job on its workspace."
 )
