@@ -12,6 +12,7 @@ from hostagent.heldwire import Evidence, SleepWish
 
 LOOKS = 20  # in one idle_s
 LOOK_LIMIT_S = 30.0  # a long idle_s is not overrun by more than this
+KEPT_LOOKS = 200  # in one idle_s, which may be weeks
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ class IdleWatch:
             self.restart(use.at)
         elif use.active_at > self._quiet_since:
             self.restart(use.active_at)
-        self._window.append((use.at, use.cpu_ms))
+        if not self._window or use.at - self._window[-1][0] >= wish.idle_s / KEPT_LOOKS:
+            self._window.append((use.at, use.cpu_ms))
         self._narrow(use.at - wish.idle_s)
         began_at, cpu_before_ms = self._window[0]
         window_s, cpu_ms = use.at - began_at, use.cpu_ms - cpu_before_ms

@@ -217,8 +217,8 @@ class Keeper:
         starting = asyncio.create_task(self._startup.run(), name="startup")
         locking = asyncio.create_task(self._keys.follow(), name="ssh_keys")
         sleeping = asyncio.create_task(self._sleeper.run())
-        for task in (starting, locking):  # without them the sandbox goes on, and somebody must know
-            task.add_done_callback(self._log_death)
+        for helper in (starting, locking):  # without them the sandbox goes on, and somebody must know
+            helper.add_done_callback(self._log_death)
         try:
             await first(waiting, saving, emptying, sleeping, self._end_wished)
             if saving.done():

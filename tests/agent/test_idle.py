@@ -29,6 +29,13 @@ def test_idle_after_a_whole_window() -> None:
     assert look(watch, use(100, 1999)) == Evidence(100_000, 1999, 100_000, 0, 0, 0)
 
 
+def test_weeks_of_looks_take_little_memory() -> None:
+    watch, wish = IdleWatch(), SleepWish(idle_s=4e6, cpu_percent=2.0)
+    looks = [watch.see(use(30.0 * number), wish) for number in range(133_336)]
+    assert [bool(found) for found in looks[-3:]] == [False, True, True]
+    assert len(watch._window) <= 202
+
+
 @pytest.mark.parametrize("what", ["connections", "execs", "runs"])
 def test_whoever_uses_it_keeps_it_awake(what: str) -> None:
     watch = IdleWatch()
