@@ -27,6 +27,7 @@ from execs.services import (
 )
 from execs.states import ENDS, EXEC_TRANSITIONS, ExecEnd, ExecState, Origin
 from execwire.frames import Ended, Open, Outcome, Stream
+from sandboxes.models import Sandbox
 from tests.execs.conftest import Place
 from tests.execs.hosts import Hear, Say, ScriptedHost, closed_port, ended, failing, running
 from tests.jobs import held
@@ -161,6 +162,12 @@ class TestStartup:
         row = Exec.objects.get()
         assert (row.pk.hex, row.origin, row.command, row.owner) == ("ab" * 16, "startup", "serve", job.owner)
         assert (row.state, row.reason, row.exit_code, row.stdout_bytes) == ("ended", "exited", 1, None)
+
+    def test_it_is_the_one_that_its_sandbox_was_made_with(self, placed: Place) -> None:
+        job = placed(closed_port(), startup_command="changed")
+        Sandbox.objects.filter(pk=held.box(job).pk).update(made_for="url", startup_command="serve")
+        job.agent.report(startup(held.box(job), "started"))  # type: ignore[attr-defined]
+        assert Exec.objects.get().command == "serve"
 
     @pytest.mark.parametrize("reason", ["lost", "not_started"])
     def test_a_code_of_what_has_none(self, placed: Place, reason: str) -> None:
