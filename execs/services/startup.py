@@ -22,7 +22,8 @@ def exec_startup(job: Job, sandbox: Sandbox, item: StartupReported) -> None:
         pk=known,
         defaults={
             "owner_id": job.owner_id, "job": job, "sandbox": sandbox, "origin": Origin.STARTUP,
-            "command": sandbox.startup_command or job.startup_command, "state": ExecState.RUNNING, "started_at": at, "created_at": at,
+            "command": sandbox.startup_command or job.startup_command,
+            "state": ExecState.RUNNING, "started_at": at, "created_at": at,
         },
     )  # fmt: skip
     if item.state == "exited" and item.reason is not None and row.sandbox_id == sandbox.pk:
