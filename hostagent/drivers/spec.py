@@ -27,6 +27,9 @@ HOLD = f"{RUNS}/hold"  # a pipe that nobody can write to
 UPLOADS = "/uploads"
 HOME = "/root"
 INIT = "/run/mags/init"
+# A terminal gets its size, and so its init a signal, while the child may not be there yet; the init would say
+# so in the terminal. What keeps it from that is not the command's.
+WITHOUT_VERBOSITY = 'unset TINI_VERBOSITY; exec "$@"'
 CA = "/run/mags/ca.crt"
 APT = "/run/mags/apt.conf"
 APT_CONF = f'Acquire::https::CAInfo "{CA}";\n'
@@ -133,6 +136,9 @@ def exec_process(config: Config, spec: ExecSpec, directory: str) -> dict[str, An
     except UnicodeDecodeError:
         arguments = ["/bin/sh", "-c", COMMAND_FILE, f"{RUNS}/{spec.run_id}"]
     variables = environment(config, spec.environment)
+    if spec.terminal is not None:
+        arguments = ["/bin/sh", "-c", WITHOUT_VERBOSITY, "sh", *arguments]
+        variables = [*variables, "TINI_VERBOSITY=0"]
     values = {**process([INIT, "-s", "-g", "--", *arguments], variables), "cwd": spec.directory or directory}
     if spec.terminal is not None:
         size = {"height": spec.terminal.rows, "width": spec.terminal.columns}

@@ -223,11 +223,10 @@ def test_a_script_that_never_arrives_does_not_reload_for_ever(open_page: Open) -
 
     page.route("**/socket.js", drop)
     page.click("nav >> text=Jobs")
-    while len(tries) < 4:
-        page.wait_for_timeout(50)
-    # The fourth failure was counted and led to nothing: the page stays, such as it is.
-    assert (
-        page.evaluate("new Promise((done) => setTimeout(() => done(sessionStorage['mags-reloads']), 500))")
-        == "4"
-    )
-    assert len(tries) == 4
+    # The fourth failure is counted and leads to nothing: the page stays, such as it is. (Where other tests
+    # change the network, other scripts fail as well, and count.)
+    page.wait_for_function("sessionStorage['mags-reloads'] === '4'", timeout=60_000)
+    seen = len(tries)
+    assert 1 <= seen <= 4
+    page.wait_for_timeout(500)
+    assert (len(tries), page.evaluate("sessionStorage['mags-reloads']")) == (seen, "4")

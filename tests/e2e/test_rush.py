@@ -126,7 +126,7 @@ class Counting:
             self.last += 1
 
     def ends(self) -> None:
-        self._process.terminate()
+        self._process.kill()  # OpenSSH 9.2 may miss a SIGTERM until something else happens
         self._process.communicate(timeout=20)
 
 

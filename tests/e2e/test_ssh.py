@@ -68,7 +68,7 @@ class Person:
             try:
                 yield process
             finally:
-                process.terminate()
+                process.kill()  # OpenSSH 9.2 may miss a SIGTERM until something else happens
 
 
 @pytest.fixture(scope="module")

@@ -196,7 +196,8 @@ async def test_end_is_told_once_and_to_all(caller: Caller, held: Held, how: str)
 
 
 async def test_terminal(caller: Caller) -> None:
-    start = opening("stty size; tty; echo err >&2; sleep 999; echo no", terminal=Size(33, 77))
+    """`exec`, because a shell that is about to start a command may lose a Ctrl-C for it."""
+    start = opening("stty size; tty; echo err >&2; exec sleep 999", terminal=Size(33, 77))
     async with caller.opened(start) as reader:
         await reader.until(b"err\r\n")
         assert reader.data() == b"33 77\r\n/dev/pts/0\r\nerr\r\n"

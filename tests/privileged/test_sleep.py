@@ -120,7 +120,7 @@ async def test_sleeps_and_is_woken_by_a_connection(bench: Bench) -> None:
     await end(bench.plane, sandbox)
 
 
-async def test_wake_by_wake(bench: Bench, record_property: Any) -> None:
+async def test_wake_by_wake(bench: Bench) -> None:
     """How long a visitor waits who comes to one that sleeps: `SLEEP_WAKES=50 pytest -s`."""
     sandbox = await bench.serving(sleep=SOON | {"idle_s": 0.1})
     took_ms = []
@@ -129,7 +129,6 @@ async def test_wake_by_wake(bench: Bench, record_property: Any) -> None:
         begun = time.monotonic()
         assert await bench.echo(sandbox) == b"hello"
         took_ms.append((time.monotonic() - begun) * 1000)
-    record_property("wake_ms", took_ms)
     print(f"woken through the data port in ms: p50 {statistics.median(took_ms):.1f}, max {max(took_ms):.1f}")
     await end(bench.plane, sandbox)
 
