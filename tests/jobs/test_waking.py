@@ -226,11 +226,11 @@ class TestCannotWake:
         saved(owner)
         job = held.idle(agent, owner)
         job_stop(fresh(job))
-        with pytest.raises(CannotWake, match="owner"):
+        with pytest.raises(CannotWake, match="a visit does not start it"):
             sandbox_wake(fresh(job), "url")
         held.end(agent, box(job), "stopped")
         assert fresh(job).sandbox == "none"
-        with pytest.raises(CannotWake, match="owner"):
+        with pytest.raises(CannotWake, match="a visit does not start it"):
             sandbox_wake(fresh(job), "url")
         assert sandbox_wake(fresh(job), "ssh") is Standing.STARTING
         up(agent, job)
@@ -263,7 +263,7 @@ class TestStop:
         for _ in range(2):
             assert client.post(f"{API}/mags-jobs/{job.pk}/stop").status_code == 200
         assert (fresh(job).sandbox, kinds(job).count("sandbox_stopped")) == ("none", 1)
-        with pytest.raises(CannotWake, match="owner"):
+        with pytest.raises(CannotWake, match="a visit does not start it"):
             sandbox_wake(fresh(job), "url")
 
     @pytest.mark.parametrize("sandboxes", [1, 2])
