@@ -6,7 +6,7 @@ class ExecsConfig(AppConfig):
 
     def ready(self) -> None:
         # Models can be imported only now.
-        from execs.services import exec_startup  # noqa: PLC0415
-        from jobs import hooks  # noqa: PLC0415
+        from execs.services import exec_startup
+        from jobs import hooks
 
         hooks.register_startup_reported(exec_startup)

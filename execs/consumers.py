@@ -193,7 +193,7 @@ class ExecConsumer(SignedInConsumer):
     async def _tell_gone(self, row: Exec) -> None:
         """All that is left of one whose sandbox has ended, or whose host has forgotten it."""
         await sync_to_async(settle_gone)(Exec.objects.filter(pk=row.pk))
-        assert self._window is not None  # noqa: S101
+        assert self._window is not None  # noqa: S101 - `_serve` has made it; for the type checker
         for stream, total in ((Stream.STDOUT, row.stdout_bytes), (Stream.STDERR, row.stderr_bytes)):
             offset = self._window.sent[stream]
             if total is not None and offset < total:

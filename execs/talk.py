@@ -97,7 +97,7 @@ class Talk:
                     give_up_at, attempt = time.monotonic() + AGAIN_S, 0
                 if time.monotonic() > give_up_at:
                     raise
-                await asyncio.sleep(min(2.0, 0.05 * 2**attempt) * random.uniform(0.7, 1.3))  # noqa: S311
+                await asyncio.sleep(min(2.0, 0.05 * 2**attempt) * random.uniform(0.7, 1.3))  # noqa: S311 - jitter
                 attempt += 1
 
     async def _read_once(self) -> None:

@@ -6,10 +6,10 @@ class JobsConfig(AppConfig):
 
     def ready(self) -> None:
         # Models can be imported only now.
-        from accounts import hooks as account_hooks  # noqa: PLC0415
-        from jobs import selectors, services  # noqa: PLC0415
-        from sandboxes import hooks as sandbox_hooks  # noqa: PLC0415
-        from workspaces import hooks as workspace_hooks  # noqa: PLC0415
+        from accounts import hooks as account_hooks
+        from jobs import selectors, services
+        from sandboxes import hooks as sandbox_hooks
+        from workspaces import hooks as workspace_hooks
 
         account_hooks.register_changed(services.user_changed)
         sandbox_hooks.register_saved(services.job_saved)

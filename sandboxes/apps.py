@@ -6,8 +6,8 @@ class SandboxesConfig(AppConfig):
 
     def ready(self) -> None:
         # Models can be imported only now.
-        from sandboxes import services  # noqa: PLC0415
-        from workspaces import hooks  # noqa: PLC0415
+        from sandboxes import services
+        from workspaces import hooks
 
         hooks.register_resized(services.workspace_resized)
         hooks.register_deleted(services.workspace_deleted)

@@ -51,7 +51,10 @@ class Server:
 
     def elsewhere(self, than: dict[str, Any]) -> dict[str, Any]:
         """As soon as it has another sandbox, on another host."""
-        is_moved = lambda job: job["sandbox"] == "running" and job["vm_id"] != than["vm_id"]  # noqa: E731
+
+        def is_moved(job: dict[str, Any]) -> bool:
+            return bool(job["sandbox"] == "running" and job["vm_id"] != than["vm_id"])
+
         job = self.fleet.wait(self.label, is_moved)
         assert job["host"] != than["host"]
         assert [job[key] for key in SAME] == [than[key] for key in SAME]

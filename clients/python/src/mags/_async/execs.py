@@ -38,9 +38,11 @@ class Execs(AsyncConnection):
         `reason` "timed_out" and exit code 124; None lets it run. `truncated_bytes` says how much output
         the answer leaves out: `exec_output` has it.
         """
-        given = {"timeout": timeout, "environment": None if environment is None else dict(environment)}
-        body = {"command": execmessages.command_text(command)}
-        body.update((name, value) for name, value in given.items() if value is not None)  # type: ignore[misc]
+        body: dict[str, Any] = {"command": execmessages.command_text(command)}
+        if timeout is not None:
+            body["timeout"] = timeout
+        if environment is not None:
+            body["environment"] = dict(environment)
         request = wire.execution(
             wire.job_path(name_or_id, "exec"), body, (timeout or END_WAIT_S) + START_WAIT_S
         )
