@@ -25,7 +25,8 @@ def alias_list(actor: User) -> QuerySet[Alias]:
 
 
 def alias_find(label: str) -> Alias | None:
-    """Whoever's alias it is: for visitors."""
+    """Whoever's alias it is, while they may sign in: for visitors."""
     if not LABEL.fullmatch(label):
         return None
-    return Alias.objects.filter(name=label, released_at__isnull=True).select_related("owner").first()
+    live = Alias.objects.filter(released_at__isnull=True, owner__is_active=True)
+    return live.filter(name=label).select_related("owner").first()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
+from uuid import UUID
 
 from aliases.selectors import alias_find
 from core.labels import label_uuid
@@ -62,7 +63,7 @@ def job_behind(label: str, kind: Kind) -> Job | None:
             return None  # without a workspace there is nothing that it could come back from
         return standing_job(door.workspace_id)
     if label_id is not None:
-        return Job.objects.filter(pk=label_id).first()
+        return _published(label_id)
     alias = alias_find(label)
     workspace = workspace_find(alias.owner, alias.workspace_name) if alias else None
     return standing_job(workspace.pk) if workspace else None
@@ -78,7 +79,12 @@ def _of_door(label: str) -> tuple[Sandbox | None, Target]:
 
 def _of_url(label: str) -> tuple[Sandbox | None, int]:
     job_id = label_uuid(label)
-    return _of_alias(label) if job_id is None else _of_job(Job.objects.filter(pk=job_id).first())
+    return _of_alias(label) if job_id is None else _of_job(_published(job_id))
+
+
+def _published(job_id: UUID) -> Job | None:
+    """Like doors and aliases, URLs lead nowhere once their owner may not sign in any more."""
+    return Job.objects.filter(pk=job_id, owner__is_active=True).first()
 
 
 def _of_job(job: Job | None) -> tuple[Sandbox | None, int]:

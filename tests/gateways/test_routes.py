@@ -56,6 +56,21 @@ def test_a_job_without_a_url_is_not_to_be_found(agent: Agent, gateway: Gateway, 
         assert gateway.route(label)[0] == gateway.wake(label)[0] == 404
 
 
+def test_nothing_leads_to_what_belongs_to_somebody_who_may_not_sign_in(
+    agent: Agent, gateway: Gateway, owner: User
+) -> None:
+    job = held.idle(agent, owner, url_port=8000)
+    alias(owner, "shop")
+    labels = (job.pk, "shop")
+    assert [gateway.route(label)[0] for label in labels] == [200, 200]
+    User.objects.filter(pk=owner.pk).update(is_active=False)
+    assert (
+        {gateway.route(label)[0] for label in labels} == {gateway.wake(label)[0] for label in labels} == {404}
+    )
+    User.objects.filter(pk=owner.pk).update(is_active=True)
+    assert [gateway.route(label)[0] for label in labels] == [200, 200]
+
+
 def test_a_sandbox_that_starts_and_one_that_is_stopped(agent: Agent, gateway: Gateway, owner: User) -> None:
     job = held.job(owner, kept=True, url_port=80)
     assert gateway.route(job.pk) == (200, {"state": "starting", "max_age_s": 1})
