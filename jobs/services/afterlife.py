@@ -31,9 +31,10 @@ NOT_TO_BE_SAVED = "The sandbox has ended, and its files were not to be saved."
 WISHED_ENDS = frozenset({SandboxEnd.IDLE, SandboxEnd.STOPPED})  # nothing went wrong
 
 
-def begin(sandbox: Sandbox, standing: Job | None, *, has_next: bool) -> None:
+def begin(sandbox: Sandbox, standing: Job | None, *, has_next: bool, with_host: bool) -> None:
     """Call it with the sandbox's end written and its workspace free. `standing` is the workspace's standing
-    job, its row held; `has_next`: a job waits, and gets the next sandbox."""
+    job, its row held; `has_next`: a job waits, and gets the next sandbox; `with_host`: its host is gone, and
+    it is not to blame."""
     reason = SandboxEnd(sandbox.reason)
     lives_on = standing is not None and _may_come_back(sandbox, standing)
     _forget(sandbox, standing if lives_on else None)
@@ -43,7 +44,7 @@ def begin(sandbox: Sandbox, standing: Job | None, *, has_next: bool) -> None:
         _regret(standing, sandbox)
         return
     if sandbox.is_kept:
-        _count(standing, sandbox, reason)
+        _count(standing, sandbox, reason, with_host=with_host)
     wanted = _wanted_by(sandbox, reason)
     if wanted is not None:
         sandbox_raise(standing, wanted)
@@ -109,16 +110,19 @@ def _forget(sandbox: Sandbox, standing: Job | None) -> None:
         announce(job)
 
 
-def _count(standing: Job, sandbox: Sandbox, reason: SandboxEnd) -> None:
-    """How often it has died in a row, and from when on the next one may be made."""
+def _count(standing: Job, sandbox: Sandbox, reason: SandboxEnd, *, with_host: bool) -> None:
+    """How often it has died by itself in a row, and from when on the next one may be made."""
     now = timezone.now()
     if reason in WISHED_ENDS:
         deaths = 0
+    elif with_host:
+        deaths = standing.deaths
     elif sandbox.up_at is not None and now - sandbox.up_at >= timedelta(seconds=BACKOFF_LIMIT_S):
         deaths = 1
     else:
         deaths = standing.deaths + 1
-    standing.deaths, standing.recover_at = deaths, now + backoff(deaths) if deaths else None
+    must_pause = deaths > 0 and not with_host
+    standing.deaths, standing.recover_at = deaths, now + backoff(deaths) if must_pause else None
     Job.objects.filter(pk=standing.pk).update(deaths=deaths, recover_at=standing.recover_at)
 
 

@@ -93,7 +93,7 @@ def _sandboxes_kept(host_id: UUID, boot: Boot, reported: Collection[tuple[str, i
         if (sandbox.pk, sandbox.epoch) in reported or is_unstarted:
             kept.append(sandbox)
         else:
-            sandbox_over(sandbox, SandboxEnd.LOST, HOST_REBOOTED)
+            sandbox_over(sandbox, SandboxEnd.LOST, HOST_REBOOTED, with_host=True)
     return kept
 
 
@@ -163,7 +163,7 @@ def _lose(host: Host, message: str, *, silent_since: datetime | None) -> bool:
             return False
         revision = host_sandbox_revision_next(host.pk)  # a host that comes back learns what to drop
         for sandbox in sandboxes_live(host.pk):
-            sandbox_over(sandbox, SandboxEnd.LOST, message, revision=revision)
+            sandbox_over(sandbox, SandboxEnd.LOST, message, with_host=True, revision=revision)
         for lease in leases_live(host.pk):
             lease_end(lease, End(Outcome.LOST, message=message))
             Lease.objects.filter(pk=lease.pk).update(revision=revision)

@@ -136,11 +136,16 @@ def sandbox_up(sandbox: Sandbox, stages: dict[str, int]) -> None:
 
 
 def sandbox_over(
-    sandbox: Sandbox, reason: SandboxEnd, message: str = "", *, revision: int | None = None
+    sandbox: Sandbox,
+    reason: SandboxEnd,
+    message: str = "",
+    *,
+    with_host: bool = False,
+    revision: int | None = None,
 ) -> None:
     """A sandbox has ended, or is given up. Call it with the host's row held: what is still live in it ends
     with it, and a job that waits gets a new sandbox, which takes the workspace at its newest version. So does
-    a workspace that is always on, or that somebody wants to reach."""
+    a workspace that is always on, or that somebody wants to reach. `with_host`: because its host is gone."""
     standing = standing_job(sandbox.workspace_id, lock=True)  # jobs' rows before the workspace's
     live = Lease.objects.filter(in_sandbox=sandbox).exclude(state=LeaseState.ENDED).select_related("job")
     for lease in live:
@@ -151,7 +156,7 @@ def sandbox_over(
     saving_ended(sandbox)
     waiting = Job.objects.filter(in_sandbox=sandbox, status=JobStatus.ACCEPTED, assigned_at__isnull=True)
     jobs = list(waiting.select_related("owner", "workspace"))
-    afterlife.begin(sandbox, standing, has_next=bool(jobs))
+    afterlife.begin(sandbox, standing, has_next=bool(jobs), with_host=with_host)
     for job in jobs:
         if reason is SandboxEnd.DAMAGED:  # so it is for the next one
             job_end_damaged(job, message)

@@ -373,6 +373,20 @@ class TestAlwaysOn:
         assert (fresh(job).deaths, box(job).state) == (1, "offered")
         assert [x.detail["attempt"] for x in JobEvent.objects.filter(job=job, kind="recovering")] == [1, 2, 1]
 
+    def test_losing_hosts_one_after_the_other_is_no_fault_of_its_own(self, owner: User) -> None:
+        hosts = [Agent() for _ in range(2)]
+        saved(owner)
+        job = held.idle(hosts[0], owner, no_sleep=True)
+        held.end(hosts[0], box(job), "oom")
+        for _ in range(5):
+            up(next(agent for agent in hosts if agent.host == box(job).host), job)
+            lost = next(agent for agent in hosts if agent.host == box(job).host)
+            Agent.boot(next(agent for agent in hosts if agent is not lost))
+            give_up(lost)
+            assert (box(job).state, fresh(job).deaths, fresh(job).recover_at) == ("offered", 1, None)
+            assert box(job).host != lost.host
+            lost.boot()
+
     def test_a_stop_ends_the_attempts(self, owner: User) -> None:
         agent = Agent()
         saved(owner)
