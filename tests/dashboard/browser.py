@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
-from playwright.sync_api import Browser, Error, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from playwright.sync_api import TimeoutError as NotInTime
 
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = Path(__file__).with_name("deaf_chromium.py")
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -20,34 +23,14 @@ expect.set_options(timeout=20_000)  # ms; machines that run all tests at once ar
 @contextlib.contextmanager
 def launched() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # the Python that has its libraries
+        browser = playwright.chromium.launch(
+            executable_path=str(CHROMIUM), args=list(FLAGS), env={**os.environ, "PATH": path}
+        )
         try:
             yield browser
         finally:
             browser.close()
-
-
-def visit(page: Page, url: str) -> None:
-    """Go there, past the moments in which other tests make or remove network interfaces: Chromium then
-    drops whatever is under way, be it the page or one of its scripts."""
-    dropped: list[str] = []
-
-    def note(request: Request) -> None:
-        if "ERR_NETWORK_CHANGED" in (request.failure or ""):
-            dropped.append(request.url)
-
-    page.on("requestfailed", note)
-    for _ in range(8):
-        dropped.clear()
-        try:
-            page.goto(url)
-        except Error as error:
-            if "ERR_NETWORK_CHANGED" not in error.message and not dropped:
-                raise
-        else:
-            if not dropped:
-                break
-    page.remove_listener("requestfailed", note)
 
 
 class LogPanel:

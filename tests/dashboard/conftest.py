@@ -11,7 +11,6 @@ from django.test import Client
 from playwright.sync_api import Browser, Page
 
 from accounts.models import User
-from tests.dashboard.browser import visit
 from tests.dashboard.live import LiveAgent, WebServer
 from tests.servers import RedisServer, free_ports
 
@@ -53,7 +52,7 @@ def open_page(chromium: Browser, web: WebServer) -> Iterator[Callable[..., Page]
         page.on("response", lambda r: problems.append(f"{r.status} {r.url}") if r.status >= 500 else None)
         page.on("console", lambda m: problems.append(m.text) if "Content Security Policy" in m.text else None)
         prepare(page)  # before anything is loaded in it
-        visit(page, web.url + path)
+        page.goto(web.url + path)
         return page
 
     yield opened

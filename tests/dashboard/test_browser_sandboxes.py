@@ -10,7 +10,6 @@ from playwright.sync_api import Page, expect
 from aliases.services import alias_create
 from sandboxes.models import Sandbox
 from tests.accounts.factories import user
-from tests.dashboard.browser import visit
 from tests.dashboard.live import LiveAgent, WebServer
 from tests.dashboard.saved import LONG
 from tests.jobs import held
@@ -35,7 +34,7 @@ def test_a_sandbox_is_stopped_and_set_from_its_pages(
     job.refresh_from_db()
     assert (job.no_sleep, job.startup_command) == (True, "serve 8000")
 
-    visit(page, f"{web.url}/sandboxes/")
+    page.goto(f"{web.url}/sandboxes/")
     page.click("[data-ask]")
     expect(page.locator("#sandbox-stop")).to_contain_text("Stop the sandbox box?")
     page.keyboard.press("Escape")
@@ -54,6 +53,6 @@ def test_narrow_pages_fit(open_page: Open, web: WebServer, agent: LiveAgent) -> 
     page = open_page(owner, "/sandboxes/")
     page.set_viewport_size({"width": 360, "height": 740})
     for path in ("/sandboxes/", "/aliases/", *(f"/jobs/{job.pk}/#{tab}" for tab in ("commands", "timeline"))):
-        visit(page, web.url + path)
+        page.goto(web.url + path)
         expect(page.locator("main")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path

@@ -12,7 +12,6 @@ from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import User
 from tests.accounts.factories import user
-from tests.dashboard.browser import visit
 from tests.dashboard.live import WebServer
 from tests.dashboard.saved import LONG, example, workspace_of
 from tests.servers import RedisServer, free_ports
@@ -47,7 +46,7 @@ def test_pages_fit(open_page: Open, web: WebServer, size: Any, scheme: Any) -> N
     page.set_viewport_size(size)
     page.emulate_media(color_scheme=scheme)
     for path in PATHS:
-        visit(page, f"{web.url}/workspaces/{path}")
+        page.goto(f"{web.url}/workspaces/{path}")
         expect(page.locator("nav [aria-current=page]")).to_have_text("Workspaces")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
     # What does not fit where it belongs would hide what is beside it.
@@ -108,7 +107,7 @@ def test_resizing_and_deleting_without_scripts(chromium: Browser, web: WebServer
     context = chromium.new_context(java_script_enabled=False, viewport=PHONE)  # type: ignore[arg-type]
     context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": value, "url": web.url}])
     page = context.new_page()
-    visit(page, f"{web.url}/workspaces/w/")
+    page.goto(f"{web.url}/workspaces/w/")
     page.click("[popovertarget=restore-1]")
     expect(page.locator("#restore-1")).to_be_visible()
     page.keyboard.press("Escape")

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from playwright.sync_api import Browser, Page, expect
 
-from tests.dashboard.browser import visit
 from tests.e2e.running import RunningStack
 
 
@@ -16,7 +15,7 @@ def signed_in(browser: Browser, stack: RunningStack) -> Iterator[Page]:
     """Through the form, as the admin of the stack, on the list of jobs."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
-    visit(page, f"{stack.url}/login/")
+    page.goto(f"{stack.url}/login/")
     page.fill("#email", stack.admin_email)
     page.fill("#password", stack.admin_password)
     page.keyboard.press("Enter")

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.dashboard.browser import visit
 from tests.e2e.running import RunningStack
 from tests.e2e.signedin import signed_in
 
@@ -27,7 +26,7 @@ def page(chromium: Browser, stack: RunningStack) -> Iterator[Page]:
     with stack.client() as api, signed_in(chromium, stack) as page:
         wanted = {"script": "true", "workspace_id": NAME, "name": NAME, "persistent": True}
         job = api.post("/mags-jobs", json=wanted).json()["request_id"]
-        visit(page, f"{stack.url}/jobs/{job}/")
+        page.goto(f"{stack.url}/jobs/{job}/")
         expect(page.locator(SANDBOX)).to_have_text("Running")
         yield page
         api.post(f"/mags-jobs/{NAME}/stop")
@@ -103,5 +102,5 @@ def test_it_is_always_on_at_the_flip_of_a_switch(page: Page, stack: RunningStack
     switch = page.locator("#always-on")
     switch.click()
     expect(switch).to_have_attribute("aria-checked", "true")
-    visit(page, f"{stack.url}/sandboxes/")
+    page.goto(f"{stack.url}/sandboxes/")
     expect(page.locator("tr", has_text=NAME)).to_contain_text("Always on")

@@ -13,7 +13,6 @@ from playwright.sync_api import Browser, expect
 
 from deploy.layout import ROOT
 from hostagent.linux import cgroup
-from tests.dashboard.browser import visit
 from tests.e2e.running import RunningStack
 from tests.e2e.visitor import Visitor
 
@@ -119,7 +118,7 @@ def test_a_browser_sees_the_page_and_its_socket(
     """At the name that browsers resolve by themselves."""
     visitor.until(job)
     page = chromium.new_page()
-    visit(page, f"http://{job}.apps.localhost:{stack.layout.gateway_port}/")
+    page.goto(f"http://{job}.apps.localhost:{stack.layout.gateway_port}/")
     expect(page.locator("h1")).to_have_text("An app")
     expect(page.locator("p")).to_have_text("echoed in a browser")
     page.close()
