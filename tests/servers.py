@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -16,6 +17,8 @@ from types import TracebackType
 from typing import Self
 
 from django.db import connection
+
+from deploy.up import is_port_free
 
 START_TIMEOUT_S = 30
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -38,6 +41,15 @@ def free_ports(count: int) -> list[int]:
         for probe in probes:
             probe.bind(("127.0.0.1", 0))
         return [probe.getsockname()[1] for probe in probes]
+
+
+def ports_in_a_row(count: int) -> int:
+    """The first of `count` free loopback ports, below the range the kernel gives away itself. By chance, so
+    that tests that start together do not choose the same."""
+    while True:
+        first = 20_000 + secrets.randbelow(12_000)
+        if all(is_port_free("127.0.0.1", first + n) for n in range(count)):
+            return first
 
 
 class _Server:

@@ -19,6 +19,7 @@ from deploy import agents, down, up
 from deploy.agents import Agent
 from deploy.layout import ROOT, Layout, read_env_file
 from deploy.stack import Stack
+from tests.servers import ports_in_a_row
 
 TESTS = ROOT / "var" / "test"
 START_LIMIT_S = 30
@@ -128,7 +129,7 @@ def running_stack(further: Mapping[str, int] | None = None, **settings: str) -> 
 def new_layout(own: Mapping[str, str]) -> Layout:
     """Names, ports, addresses and ids that no other stack on this machine has."""
     number = secrets.randbelow(200)
-    ssh = free_ports(SSH_PORTS)
+    ssh = ports_in_a_row(SSH_PORTS)
     settings = {
         "MAGS_AGENT_IMAGE_CACHE_DIR": str(ROOT / "var/cache/images"),
         "MAGS_AGENT_NETWORK4": f"10.{30 + number}.0.0/20",
@@ -139,16 +140,16 @@ def new_layout(own: Mapping[str, str]) -> Layout:
         "MAGS_SSH_PORTS": f"{ssh}-{ssh + SSH_PORTS - 1}",
         **own,
     }
-    s3 = free_ports(8)
+    s3 = ports_in_a_row(8)
     instance = f"t{secrets.token_hex(3)}"
     return Layout(
         var=TESTS / instance,
         instance=instance,
-        web_port=free_ports(1),
-        redis_port=free_ports(1),
+        web_port=ports_in_a_row(1),
+        redis_port=ports_in_a_row(1),
         s3_port=s3,
-        gateway_port=free_ports(1),
-        data_port=free_ports(1 + DATA_PORTS_MORE),
+        gateway_port=ports_in_a_row(1),
+        data_port=ports_in_a_row(1 + DATA_PORTS_MORE),
         settings=tuple(settings.items()),
     )
 
@@ -159,14 +160,6 @@ def apart(layout: Layout, sandboxes: int) -> dict[str, str]:
     count = len(agents.further_names(layout))
     base = (first + 10 * count) * 65_536
     return {"MAGS_AGENT_ID_BASE": str(base), "MAGS_AGENT_SANDBOXES": str(sandboxes)}
-
-
-def free_ports(count: int) -> int:
-    """The first of `count` consecutive free ports, below the range the kernel gives away itself."""
-    while True:
-        first = 20_000 + secrets.randbelow(12_000)
-        if all(up.is_port_free("127.0.0.1", first + n) for n in range(count)):
-            return first
 
 
 @contextlib.contextmanager

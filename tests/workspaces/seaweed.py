@@ -14,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.servers import ports_in_a_row
+
 WEED = Path(sys.executable).parent / "weed"
 READY_TIMEOUT_S = 60
 ROLES = ("s3", "master", "volume", "filer")
@@ -32,7 +34,7 @@ class ObjectStoreServer:
             "actions": ["Admin", "Read", "Write", "List", "Tagging"],
         }
         (self.directory / "s3.json").write_text(json.dumps({"identities": [identity]}))
-        self.port = _free_ports(2 * len(ROLES))
+        self.port = ports_in_a_row(2 * len(ROLES))
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -98,20 +100,3 @@ def running() -> ObjectStoreServer:
     atexit.register(server.remove)
     server.start()
     return server
-
-
-def _free_ports(count: int) -> int:
-    """The first of so many free ports in a row."""
-    for first in range(21000, 32000, count):
-        probes = [socket.socket() for _ in range(count)]
-        try:
-            for offset, probe in enumerate(probes):
-                probe.bind(("127.0.0.1", first + offset))
-        except OSError:
-            continue
-        else:
-            return first
-        finally:
-            for probe in probes:
-                probe.close()
-    raise RuntimeError("no free ports")

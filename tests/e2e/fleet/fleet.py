@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -138,8 +139,8 @@ class Fleet:
         """The pids of a sandbox on a host."""
         instance = self.stack.layout.instance if host == "a" else self.stack.agent(host).instance
         groups = [root / instance / sandbox_id for root in Path("/sys/fs/cgroup").glob("*")]
-        files = [file for group in groups for file in group.rglob("cgroup.procs")]
-        return sorted({int(pid) for file in files for pid in file.read_text().split()})
+        inner = [folder for group in groups for folder, _, _ in os.walk(group)]
+        return sorted({pid for folder in inner for pid in processes_in(folder)})
 
     def log(self, host: str, event: str, name: str) -> Iterator[dict[str, str]]:
         """What a host's agent has logged about a workspace."""
@@ -172,3 +173,11 @@ def stale_host_is_refused(
         ):
             answer = http.post(path, json=body)
             assert (answer.status_code, answer.json()["code"]) == (409, "stale_lease"), path
+
+
+def processes_in(cgroup: str) -> list[int]:
+    """None where it has gone meanwhile."""
+    try:
+        return [int(pid) for pid in Path(cgroup, "cgroup.procs").read_text().split()]
+    except OSError:
+        return []
