@@ -8,30 +8,18 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from dashboard.navigation import navigation
+
 PAGE_SIZE = 25
-NAV = (
-    ("jobs", "Jobs", "/jobs/"),
-    ("sandboxes", "Sandboxes", "/sandboxes/"),
-    ("workspaces", "Workspaces", "/workspaces/"),
-    ("aliases", "Aliases", "/aliases/"),
-)
-# On phones these are in the menu of the account.
-MINOR = (
-    ("tokens", "Tokens", "/tokens/"),
-    ("api", "API docs", "/api/docs/"),
-)
 OF_THE_MOMENT = ("from", "done")  # they belong to one look at a page, not to its address
 
 
 def page(
     request: HttpRequest, template: str, section: str, context: dict[str, Any], *, status: int = 200
 ) -> HttpResponse:
-    frame = {"nav": _links(NAV, section), "nav_minor": _links(MINOR, section)}
+    """`section` is the name of one in `navigation`."""
+    frame = {"navigation": navigation(request.user), "section": section}
     return render(request, template, {**frame, **context}, status=status)
-
-
-def _links(entries: tuple[tuple[str, str, str], ...], section: str) -> list[dict[str, Any]]:
-    return [{"label": label, "href": href, "is_current": name == section} for name, label, href in entries]
 
 
 def address(request: HttpRequest, **changes: object) -> str:

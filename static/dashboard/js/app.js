@@ -87,8 +87,6 @@ addEventListener("pageshow", () => {
 });
 
 onKey("?", () => openDialog("shortcuts"));
-onKey("g j", () => location.assign("/jobs/"));
-onKey("g s", () => location.assign("/sandboxes/"));
-onKey("g a", () => location.assign("/aliases/"));
-onKey("g w", () => location.assign("/workspaces/"));
-onKey("g t", () => location.assign("/tokens/"));
+for (const link of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-key]"))) {
+  onKey(link.dataset.key ?? "", () => link.click());
+}
