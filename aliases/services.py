@@ -13,6 +13,7 @@ from accounts.models import User
 from aliases.errors import AliasTaken
 from aliases.models import Alias
 from aliases.names import name_check
+from core.live import Topic, tell
 from workspaces.selectors import workspace_get
 
 
@@ -24,6 +25,7 @@ def alias_create(owner: User, name: str, workspace: str, port: int | None) -> Al
         # Whoever released it may have it back at once.
         is_free = Q(owner=owner, released_at__isnull=False) | Q(released_at__lt=_quarantine_began())
         Alias.objects.filter(is_free, name=name).delete()
+        tell(owner.pk, Topic.ALIASES)
         try:
             with transaction.atomic():
                 return Alias.objects.create(name=name, owner=owner, workspace_name=found.name, port=port)
@@ -34,6 +36,7 @@ def alias_create(owner: User, name: str, workspace: str, port: int | None) -> Al
 def alias_release(alias: Alias) -> None:
     """It leads nowhere from now on, and nobody else gets it for a while."""
     Alias.objects.filter(pk=alias.pk, released_at__isnull=True).update(released_at=timezone.now())
+    tell(alias.owner_id, Topic.ALIASES)
 
 
 def aliases_expire() -> int:

@@ -6,7 +6,7 @@ The order that loses nothing: listen, then read the database, then wait, then re
         while not (rows := await read()) and time.monotonic() < deadline:
             await waiter.wait(deadline - time.monotonic())
 
-`wake` is called on commit (`transaction.on_commit(partial(wake, ...))`). It reaches waiters of the
+`wake` is called on commit (`wake_on_commit`). It reaches waiters of the
 same process directly and those of other processes through one Redis pub/sub channel. A wake-up is
 only a hint: when Redis is away, or lost a message, waiters look again by themselves.
 """
@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 from redis import asyncio as aioredis
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -60,6 +61,30 @@ def _publish(payload: bytes) -> None:
     redis.attempt(lambda client: client.publish(_channel(), payload))
 
 
+class _Wakes:
+    """The groups to wake after one transaction, in one message."""
+
+    def __init__(self) -> None:
+        self.groups: dict[str, None] = {}
+
+    def __call__(self) -> None:
+        wake(*self.groups)
+
+
+def wake_on_commit(*groups: str) -> None:
+    """Wake `groups` when the present transaction commits, together with what it wakes already."""
+    connection = transaction.get_connection()
+    savepoints = set(connection.savepoint_ids)
+    for sids, call, _ in connection.run_on_commit:
+        # Only within the same savepoint: a rollback to it drops all of its calls.
+        if isinstance(call, _Wakes) and sids == savepoints:
+            call.groups |= dict.fromkeys(groups)
+            return
+    wakes = _Wakes()
+    wakes.groups |= dict.fromkeys(groups)
+    transaction.on_commit(wakes)
+
+
 @contextlib.asynccontextmanager
 async def listening(*groups: str) -> AsyncIterator[Waiter]:
     """From here on a wake of one of the groups is noticed, also between two waits."""
@@ -78,6 +103,7 @@ class Waiter:
         self._hub = hub
         self._woken = asyncio.Event()
         self._groups: set[str] = set()
+        self._rung: set[str] = set()
         self._is_forgotten = False
 
     def listen(self, *groups: str) -> None:
@@ -104,7 +130,14 @@ class Waiter:
         self._woken.clear()
         return True
 
-    def notify(self) -> None:
+    def rung(self) -> set[str]:
+        """The groups that were woken since this was asked last; all of them where nobody can know."""
+        rung, self._rung = self._rung, set()
+        return rung if self._hub.is_subscribed else set(self._groups)
+
+    def notify(self, *groups: str) -> None:
+        """Without groups: any of them may have been woken."""
+        self._rung.update(groups or self._groups)
         self._woken.set()
 
 
@@ -146,9 +179,9 @@ class _Hub:
 
     def notify(self, groups: Iterable[str]) -> None:
         with self._waiters_lock:
-            found = [waiter for group in groups for waiter in self._waiters.get(group, ())]
-        for waiter in found:
-            waiter.notify()
+            found = [(waiter, group) for group in groups for waiter in self._waiters.get(group, ())]
+        for waiter, group in found:
+            waiter.notify(group)
 
     def notify_from_thread(self, groups: tuple[str, ...]) -> None:
         if not any(group in self._waiters for group in groups):

@@ -21,6 +21,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.utils import timezone
 
 from accounts.models import User
+from core.live import Topic, live_group
 from core.wakeup import Waiter, listening
 from jobs import logs, selectors
 from jobs.errors import JobNotFound
@@ -65,6 +66,7 @@ class SignedInConsumer(AsyncWebsocketConsumer):
     # Wake-ups come through core.wakeup, which does without Redis when it must; the channel layer
     # would refuse connections then.
     channel_layer_alias = ""
+    takes_tokens = True
 
     async def connect(self) -> None:
         self._token: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -132,6 +134,8 @@ class SignedInConsumer(AsyncWebsocketConsumer):
         if self._check is not None and (actor := await sync_to_async(self._check)()):
             self._checked_at = time.monotonic()
             return actor
+        if not self.takes_tokens:
+            raise Closing(BAD_AUTH)
         try:
             text = await asyncio.wait_for(self._token, SIGN_IN_S)
         except TimeoutError:
@@ -197,7 +201,7 @@ class JobsConsumer(SignedInConsumer):
     """/ws/jobs: each job of the user when it changes."""
 
     async def follow(self, actor: User) -> None:
-        async with listening(f"user.{actor.pk}") as waiter:
+        async with listening(live_group(actor.pk, Topic.JOBS)) as waiter:
             changes = _Changes(actor, timezone.now() - OVERLAP_IDLE)
             await sync_to_async(changes.skip)()
             await self.tell("ready")

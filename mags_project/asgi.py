@@ -13,6 +13,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from core.asgi import Http, OnThreads
 from core.bodylimit import BodyLimit
 from core.daphne import bound
+from dashboard.routing import websocket_urlpatterns as of_pages
 from execs.routing import websocket_urlpatterns as of_execs
 from files.asgi import Uploads, accept_uploads
 from jobs.routing import websocket_urlpatterns as of_jobs
@@ -20,7 +21,7 @@ from jobs.routing import websocket_urlpatterns as of_jobs
 bound()
 accept_uploads()
 http = OnThreads(Http())
-websockets = AuthMiddlewareStack(URLRouter([*of_jobs, *of_execs]))  # type: ignore[no-untyped-call]
+websockets = AuthMiddlewareStack(URLRouter([*of_jobs, *of_execs, *of_pages]))  # type: ignore[no-untyped-call]
 application = ProtocolTypeRouter(  # type: ignore[no-untyped-call]
     {"http": Uploads(http, others=BodyLimit(http)), "websocket": OnThreads(websockets)}
 )

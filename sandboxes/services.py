@@ -19,6 +19,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
+from core.live import Topic, tell
 from core.wakeup import wake
 from hosts.models import Host
 from hosts.services import host_give_room, host_sandbox_revision_next, host_touch
@@ -153,6 +154,7 @@ def _slept(sandbox: Sandbox, found: QuerySet[Sandbox], since: datetime | None) -
     if not found.update(asleep_since=since, wake_done=F("wake_wished")):
         return False
     sandbox.refresh_from_db(fields=["asleep_since", "wake_wished", "wake_done"])
+    _tell(sandbox)
     return True
 
 
@@ -169,6 +171,7 @@ def sandbox_change(sandbox: Sandbox, **wishes: Any) -> None:
         raise StaleSandbox
     for name, value in wishes.items():
         setattr(sandbox, name, value)
+    _tell(sandbox)
 
 
 def sandbox_wish_sync(sandbox: Sandbox) -> int:
@@ -264,7 +267,13 @@ def _move(sandbox: Sandbox, to: SandboxPhase, **changes: Any) -> bool:
         return False
     for name, value in {"state": to, **changes}.items():
         setattr(sandbox, name, value)
+    _tell(sandbox)
     return True
+
+
+def _tell(sandbox: Sandbox) -> None:
+    """Pages show who holds a workspace, too."""
+    tell(sandbox.owner_id, Topic.SANDBOXES, *([Topic.WORKSPACES] if sandbox.workspace_id else []))
 
 
 def _same(sandbox: Sandbox) -> QuerySet[Sandbox]:

@@ -10,11 +10,12 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
 from core.prepared import Prepared
+from core.wakeup import wake_on_commit
 from hosts.models import Host
 from jobs.models import Job, JobEvent
 from jobs.services import room
 from jobs.services.places import candidates, why
-from jobs.services.transition import Lost, announce, wake_on_commit
+from jobs.services.transition import Lost, announce
 from jobs.states import JOB_FINAL, JobStatus, SandboxState
 from sandboxes.models import Sandbox
 from sandboxes.services import sandbox_explain, sandbox_offer

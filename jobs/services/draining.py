@@ -6,8 +6,8 @@ from __future__ import annotations
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from core.wakeup import wake_on_commit
 from jobs.models import Job
-from jobs.services.transition import wake_on_commit
 from jobs.states import JOB_FINAL
 from sandboxes.models import Sandbox
 from sandboxes.services import sandbox_lock, sandbox_wish_end

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from core.wakeup import wake_on_commit
 from hosts.models import Host
 from jobs.models import Job, JobEvent, Lease
 from jobs.services import afterlife, room
@@ -19,7 +20,7 @@ from jobs.services.alone import alone_up
 from jobs.services.damage import job_end_damaged
 from jobs.services.leases import End, Outcome, lease_end
 from jobs.services.places import candidates, why
-from jobs.services.transition import Lost, announce, change, wake_on_commit
+from jobs.services.transition import Lost, announce, change
 from jobs.services.trouble import saving_ended, saving_words
 from jobs.standing import standing_job
 from jobs.states import JOB_FINAL, JobStatus, LeaseState, Reason

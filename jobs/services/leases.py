@@ -15,11 +15,12 @@ from typing import Any
 from django.db.models import F
 from django.utils import timezone
 
+from core.wakeup import wake_on_commit
 from hosts.services import host_give_room
 from jobs.errors import StaleLease, WrongOffset
 from jobs.logs import Record, compress
 from jobs.models import Job, Lease, LogChunk
-from jobs.services.transition import ImpossibleMove, change, transition, wake_on_commit
+from jobs.services.transition import ImpossibleMove, change, transition
 from jobs.states import JobStatus, LeaseState, Reason, SandboxState, Stream
 from sandboxes.services import sandbox_wish_end
 from sandboxes.states import SandboxPhase

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from core.prepared import Prepared
+from core.wakeup import wake_on_commit
 from hosts.models import Host
 from hosts.services import host_revision_next, host_take_room
 from jobs.models import Job, JobEvent, Lease
-from jobs.services.transition import wake_on_commit
 from jobs.states import Reason
 from sandboxes.models import Sandbox
 from sandboxes.services import sandbox_id_make

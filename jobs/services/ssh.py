@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from accounts.models import User
-from core.wakeup import wake
+from core.wakeup import wake, wake_on_commit
 from jobs.errors import NoSshKey, NotPersistent
 from jobs.models import Job
-from jobs.services.transition import wake_on_commit
 from jobs.standing import sandbox_serving
 from sandboxes.models import Sandbox
 from sandboxes.services import sandbox_change, sandbox_lock

@@ -9,10 +9,11 @@ from django.db.models import Q
 from django.utils import timezone
 
 from core.errors import Unavailable
+from core.wakeup import wake_on_commit
 from hosts.services import host_revision_next
 from jobs.models import Job, Lease
 from jobs.services.held import STOPPED_EXIT_CODE, sandbox_over
-from jobs.services.transition import change, transition, wake_on_commit
+from jobs.services.transition import change, transition
 from jobs.states import JOB_FINAL, JobStatus, LeaseState, Reason, SandboxState
 from sandboxes.models import Sandbox
 from sandboxes.services import sandbox_lock, sandbox_put_away, sandbox_wish_end

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from django.db import transaction
 
+from core.wakeup import wake_on_commit
 from jobs.errors import NothingToSave
 from jobs.models import Job, JobEvent
-from jobs.services.transition import wake_on_commit
 from sandboxes.services import sandbox_lock, sandbox_wish_sync
 
 

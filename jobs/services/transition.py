@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from core.wakeup import wake
+from core.live import Topic, tell
+from core.wakeup import wake_on_commit
 from jobs.models import Job, JobEvent
 from jobs.states import JOB_TRANSITIONS, JobStatus
 
@@ -67,28 +67,5 @@ def change(
 
 def announce(job: Job) -> None:
     """Wake everybody who watches this job, once the transaction commits."""
-    wake_on_commit(f"job.{job.pk}", f"user.{job.owner_id}")
-
-
-class _Wakes:
-    """The groups to wake after one transaction, in one message."""
-
-    def __init__(self) -> None:
-        self.groups: dict[str, None] = {}
-
-    def __call__(self) -> None:
-        wake(*self.groups)
-
-
-def wake_on_commit(*groups: str) -> None:
-    """Wake `groups` when the present transaction commits, together with what it wakes already."""
-    connection = transaction.get_connection()
-    savepoints = set(connection.savepoint_ids)
-    for sids, call, _ in connection.run_on_commit:
-        # Only within the same savepoint: a rollback to it drops all of its calls.
-        if isinstance(call, _Wakes) and sids == savepoints:
-            call.groups |= dict.fromkeys(groups)
-            return
-    wakes = _Wakes()
-    wakes.groups |= dict.fromkeys(groups)
-    transaction.on_commit(wakes)
+    wake_on_commit(f"job.{job.pk}")
+    tell(job.owner_id, Topic.JOBS, *([Topic.SANDBOXES] if job.is_persistent else []))

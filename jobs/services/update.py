@@ -6,9 +6,10 @@ from typing import Any
 
 from django.db import transaction
 
+from core.wakeup import wake_on_commit
 from jobs.errors import NotPersistent, Superseded
 from jobs.models import Job
-from jobs.services.transition import change, wake_on_commit
+from jobs.services.transition import change
 from jobs.services.waking import sandbox_wake
 from jobs.standing import sandbox_serving, standing_job
 from jobs.states import SandboxState, WakeCause

@@ -13,11 +13,11 @@ from django.db.models import F
 from django.utils import timezone
 
 from core.errors import Unavailable
+from core.wakeup import wake_on_commit
 from jobs.errors import CannotWake
 from jobs.models import Job
 from jobs.services import schedule
 from jobs.services.raising import job_join, sandbox_raise, waking_noted
-from jobs.services.transition import wake_on_commit
 from jobs.standing import Standing, job_waiting, sandbox_serving, standing_job, standing_of
 from jobs.states import JOB_FINAL, SandboxState, WakeCause
 from sandboxes.models import Sandbox

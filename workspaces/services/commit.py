@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from core.live import Topic, tell
 from workspaces import keys, objectstore
 from workspaces.errors import ChainTooLong, HeadMoved, MissingObjects, StaleHold, VersionDamaged, WrongBuild
 from workspaces.limits import MANIFEST_LIMIT_BYTES
@@ -103,6 +104,7 @@ def _publish(
         )  # fmt: skip
         objects_attach(version, workspace.owner_id, sizes)
         _move_head(hold, workspace, version, build)
+        tell(workspace.owner_id, Topic.WORKSPACES)
     return version
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from core.live import Topic, tell
 from workspaces.chains import chain
 from workspaces.models import Version, Workspace
 from workspaces.selectors import LIVE
@@ -50,6 +51,7 @@ def damage_refresh(workspace: Workspace, message: str = "") -> None:
         same.update(damaged_at=workspace.damaged_at or marks[0], damage=text[:MESSAGE_LIMIT])
     else:
         same.update(damaged_at=None, damage="")
+    tell(workspace.owner_id, Topic.WORKSPACES)
 
 
 def _damage_in(version_id: int, manifest: str, message: str) -> None:

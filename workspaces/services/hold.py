@@ -13,6 +13,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import User
+from core.live import Topic, tell
 from hosts.models import Host
 from workspaces.errors import WorkspaceInUse, WorkspaceNameTaken
 from workspaces.models import Workspace
@@ -75,6 +76,7 @@ def workspace_create(
             workspace = Workspace.objects.create(owner=owner, name=name, disk_gb=disk_gb, image=image)
     except IntegrityError as error:
         raise WorkspaceNameTaken from error
+    tell(owner.pk, Topic.WORKSPACES)
     if fork_of is not None and fork_of.head is not None:
         version_share(fork_of.head, workspace)
     return workspace

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
+from core.live import Topic, tell
 from workspaces import hooks, selectors
 from workspaces.chains import is_sound
 from workspaces.errors import DiskTooSmall, NotSaved, VersionDamaged, WorkspaceInUse, WorkspaceNotFound
@@ -65,6 +66,7 @@ def workspace_resize(workspace: Workspace, disk_gb: int) -> None:
         hooks.resized(workspace)
         if not Workspace.objects.filter(LIVE, pk=workspace.pk).update(disk_gb=disk_gb):
             raise WorkspaceNotFound
+        tell(workspace.owner_id, Topic.WORKSPACES)
 
 
 def workspace_delete(workspace: Workspace) -> None:
@@ -80,6 +82,7 @@ def workspace_delete(workspace: Workspace) -> None:
             raise WorkspaceInUse(words.strip())
         Version.objects.filter(workspace_id=workspace.pk, expired_at__isnull=True).update(expired_at=now)
         transaction.on_commit(partial(hooks.deleted, workspace))
+        tell(workspace.owner_id, Topic.WORKSPACES)
 
 
 def workspaces_expire_local() -> list[Workspace]:

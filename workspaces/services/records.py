@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from core.live import Topic, tell
 from workspaces import keys, objectstore
 from workspaces.manifests import canonical
 from workspaces.models import Version, Workspace
@@ -25,6 +26,7 @@ def record_complete(version: Version) -> Version:
     key = keys.record_key(workspace.owner_id, workspace.pk, version.number)
     objectstore.put_new(key, record_body(version))
     Version.objects.filter(pk=version.pk, durable_at__isnull=True).update(durable_at=timezone.now())
+    tell(workspace.owner_id, Topic.WORKSPACES)
     version.refresh_from_db(fields=["durable_at"])  # whoever else completed it gave the same receipt
     return version
 

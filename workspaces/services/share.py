@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 from django.utils import timezone
 
+from core.live import Topic, tell
 from workspaces.errors import HeadMoved, VersionNotFound, WorkspaceInUse
 from workspaces.models import Version, VersionObject, Workspace
 from workspaces.selectors import LIVE
@@ -33,6 +34,7 @@ def version_share(version: Version, workspace: Workspace) -> Version:
         VersionObject.objects.bulk_create([VersionObject(version=shared, object_id=pk) for pk in needed])
         stands_on = _stands_on(version.workspace)
         Workspace.objects.filter(pk=workspace.pk).update(head=shared, **stands_on)
+        tell(workspace.owner_id, Topic.WORKSPACES)
     workspace.head = shared
     workspace.image, workspace.image_build = stands_on["image"], stands_on["image_build"]
     return shared

@@ -7,25 +7,14 @@ import "./deeds.js";
 import { refresh } from "./live.js";
 import { setUpLog } from "./logpanel.js";
 import "./sandboxbox.js";
-import { Reconnecting } from "./socket.js";
 import { setUpTabs } from "./tabs.js";
 
-const POLL_MS = 5000; // while the socket is away
+const POLL_MS = 5000;
 
 const page = /** @type {HTMLElement} */ (document.querySelector("[data-page=job]"));
 
 const panel = /** @type {HTMLElement} */ (page.querySelector("[data-log]"));
-const socket = setUpLog(panel, page.dataset.socket ?? "", { onChange: refresh });
-setInterval(() => {
-  if (socket.state === "reconnecting" && !document.hidden) refresh();
-}, POLL_MS);
-
-const id = page.dataset.job;
-// Of its sandbox, which goes on after the job and its log have ended.
-new Reconnecting(() => "/ws/jobs", {
-  onMessage: (message) => message.job?.id === id && refresh(),
-  onState: () => {},
-});
+setUpLog(panel, page.dataset.socket ?? "", { onChange: refresh });
 
 const tabs = /** @type {HTMLElement} */ (page.querySelector("[data-tabs]"));
 /** @type {Promise<{focus: () => void}> | undefined} */

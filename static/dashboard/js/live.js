@@ -1,37 +1,48 @@
 /**
- * Keeps a page true. The server renders every page and is the only one who does: when something
- * changed, the page is fetched again and its regions marked `data-live` are swapped.
+ * Keeps a page true. The server renders every page and is the only one who does: when something changed,
+ * the page is fetched again and what differs in its regions marked `data-live` is changed. The value of
+ * `data-live` names the topics of `/ws/live` that a region is about; without one it is about everything.
  */
 
+import { showConnection } from "./connection.js";
 import { duration, relative } from "./format.js";
+import { patch } from "./patch.js";
+import { Reconnecting } from "./socket.js";
 
-const REFRESH_GAP_MS = 400;
+const REFRESH_GAP_MS = 300;
 const RETRY_MS = 2000;
 const ANSWER_LIMIT_MS = 10_000;
+const POLL_MS = 10_000; // only while nobody tells of changes
+const HELD_MS = 250;
 
-/** @type {Map<string, string>} a region's id -> the HTML the server last sent for it */
-const sent = new Map();
 let isRefreshing = false;
 let isAsked = false;
 
-for (const region of document.querySelectorAll("[data-live]")) sent.set(region.id, region.innerHTML);
+const regions = () => /** @type {HTMLElement[]} */ ([...document.querySelectorAll("[data-live]")]);
 
-/** Fetch the page and swap what changed. Calls during a refresh, and shortly after, become one. */
+/** Fetch the page and change what differs. Calls during a refresh, and shortly after, become one. */
 export async function refresh() {
   isAsked = true;
   if (isRefreshing) return;
   isRefreshing = true;
   while (isAsked) {
+    await isFree();
     isAsked = false;
-    const isDone = await fetchAndSwap();
+    const isDone = await fetchAndPatch();
     isAsked ||= !isDone;
-    await new Promise((resolve) => setTimeout(resolve, isDone ? REFRESH_GAP_MS : RETRY_MS));
+    showConnection({ isReachable: isDone });
+    await pause(isDone ? REFRESH_GAP_MS : RETRY_MS * (0.75 + Math.random() / 2));
   }
   isRefreshing = false;
 }
 
+/** What somebody is about to confirm is not changed under their hands, and what nobody sees can wait. */
+async function isFree() {
+  while (document.hidden || document.querySelector("main :popover-open")) await pause(HELD_MS);
+}
+
 /** False if the server was away: then it is asked again. */
-async function fetchAndSwap() {
+async function fetchAndPatch() {
   const address = location.href;
   try {
     const signal = AbortSignal.timeout(ANSWER_LIMIT_MS);
@@ -39,7 +50,7 @@ async function fetchAndSwap() {
     if (response.redirected) location.reload(); // signed out
     else if (response.status >= 500) return false;
     else if (response.ok && address === location.href) {
-      swap(new DOMParser().parseFromString(await response.text(), "text/html"));
+      patchRegions(new DOMParser().parseFromString(await response.text(), "text/html"));
     }
     return true;
   } catch {
@@ -48,27 +59,14 @@ async function fetchAndSwap() {
 }
 
 /** @param {Document} fresh */
-function swap(fresh) {
-  for (const region of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-live]"))) {
+function patchRegions(fresh) {
+  for (const region of regions()) {
     const next = fresh.getElementById(region.id);
-    if (!next || sent.get(region.id) === next.innerHTML) continue;
-    sent.set(region.id, next.innerHTML);
-    const active = document.activeElement;
-    const focused = active && region.contains(active) ? focusKey(active) : "";
-    region.replaceChildren(...next.childNodes);
+    if (!next) continue;
+    patch(region, next);
     if (next.dataset.title) document.title = next.dataset.title;
-    if (focused) /** @type {HTMLElement | null} */ (region.querySelector(focused))?.focus();
   }
   tick();
-}
-
-/** Finds the same control in the fresh HTML. @param {Element} element */
-function focusKey(element) {
-  const href = element.getAttribute("href");
-  if (href) return `a[href="${CSS.escape(href)}"]`;
-  const called = element.getAttribute("data-href");
-  if (called) return `[data-href="${CSS.escape(called)}"]`;
-  return element.id ? `#${CSS.escape(element.id)}` : element.tagName.toLowerCase();
 }
 
 /** Write the times that pass by themselves, and the widths that belong to numbers. */
@@ -90,5 +88,30 @@ function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** @param {number} ms @returns {Promise<void>} */
+function pause(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Whether a region is about one of these. @param {string[]} topics */
+function concerns(topics) {
+  return regions().some(({ dataset: { live } }) => !live || live.split(" ").some((topic) => topics.includes(topic)));
+}
+
+const socket = new Reconnecting(() => "/ws/live", {
+  onMessage(message) {
+    // "ready": what changed before, or while the connection was away, shows too.
+    if (message.type === "ready" ? regions().length : concerns(message.changed)) refresh();
+  },
+  onState(state) {
+    showConnection({ isLive: state === "live" });
+    // Whether the server is there at all; a session that has ended leads to where one signs in.
+    if (state === "reconnecting" || state === "refused") refresh();
+  },
+});
+
 tick();
 setInterval(tick, 1000);
+setInterval(() => {
+  if (socket.state !== "live") refresh();
+}, POLL_MS);

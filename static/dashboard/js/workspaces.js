@@ -1,4 +1,3 @@
 /** The list of workspaces. */
 
 import "./list.js";
-import "./poll.js";
