@@ -156,12 +156,14 @@ class Lease(models.Model):
     log_offset = models.PositiveBigIntegerField(default=0)  # where the attempt's output begins in the job's
     memory_mb = models.PositiveIntegerField()  # what it takes from the host (0: its sandbox has the room)
     created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)  # the attempt's script
     ended_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["host", "revision"], name="lease_host_revision"),
             models.Index(fields=["host"], name="lease_host_live", condition=~Q(state=LeaseState.ENDED)),
+            models.Index(fields=["ended_at"], name="lease_ended", condition=Q(in_sandbox__isnull=True)),
         ]
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["job", "epoch"], name="lease_job_epoch_unique"),

@@ -75,6 +75,7 @@ INSTALLED_APPS = [
     "jobs",
     "execs",
     "gateways",
+    "usage",
     "dashboard",
 ]
 
@@ -156,6 +157,8 @@ CELERY_BEAT_SCHEDULE = {
     "expire aliases": {"task": "aliases.expire", "schedule": 3600.0},
     "expire SSH ports": {"task": "ssh.expire", "schedule": 3600.0},
     "expire files": {"task": "files.expire", "schedule": 3600.0},
+    "write down usage": {"task": "usage.write_down", "schedule": 3600.0, "options": {"expires": 3600}},
+    "look at storage": {"task": "usage.look_at_storage", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 
 # --- People -----------------------------------------------------------------------------------

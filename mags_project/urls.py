@@ -12,6 +12,7 @@ api: list[URLPattern | URLResolver] = [
     path("", include("files.api.urls")),
     path("", include("images.api.urls")),
     path("", include("aliases.api.urls")),
+    path("", include("usage.api.urls")),  # its path would name a job
     path("", include("jobs.api.urls")),
     path("", include("execs.api.urls")),
 ]

@@ -154,6 +154,7 @@ def _slept(sandbox: Sandbox, found: QuerySet[Sandbox], since: datetime | None) -
     if not found.update(asleep_since=since, wake_done=F("wake_wished")):
         return False
     sandbox.refresh_from_db(fields=["asleep_since", "wake_wished", "wake_done"])
+    hooks.sleep_changed(sandbox)
     _tell(sandbox)
     return True
 

@@ -80,13 +80,14 @@ def lease_start(lease: Lease, at: datetime, stages: dict[str, int]) -> None:
     """The script was started. Once per lease; a repetition changes nothing."""
     if lease.state != LeaseState.OFFERED:
         return
-    lease.state = LeaseState.STARTED
-    if not Lease.objects.filter(pk=lease.pk, state=LeaseState.OFFERED).update(state=LeaseState.STARTED):
-        raise StaleLease
     job = lease.job
+    lease.state, lease.started_at = LeaseState.STARTED, _sane(at, job)
+    offered = Lease.objects.filter(pk=lease.pk, state=LeaseState.OFFERED)
+    if not offered.update(state=LeaseState.STARTED, started_at=lease.started_at):
+        raise StaleLease
     is_moved = transition(
         job, JobStatus.RUNNING, event="started", detail=stages,
-        sandbox=SandboxState.RUNNING, started_at=_sane(at, job), timings=job.timings | stages,
+        sandbox=SandboxState.RUNNING, started_at=lease.started_at, timings=job.timings | stages,
     )  # fmt: skip
     if not is_moved:
         raise ImpossibleMove(f"job {job.pk} is not the one that lease {lease.pk} was read with")
