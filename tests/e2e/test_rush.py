@@ -84,7 +84,7 @@ async def crowd(visitor: Visitor, label: str) -> Counter[tuple[int, str]]:
     timeout = aiohttp.ClientTimeout(total=90)
     connector = aiohttp.TCPConnector(limit=CROWD)
     async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
-        return Counter(await asyncio.gather(*(session.goto(visitor, label) for _ in range(CROWD))))
+        return Counter(await asyncio.gather(*(visit(session, visitor, label) for _ in range(CROWD))))
 
 
 @pytest.mark.parametrize(("asleep", "woke"), [("slept", "woke"), ("stopped_idle", "waking")])

@@ -70,6 +70,21 @@ def test_standard_image_has_what_it_promises(standard: Path) -> None:
     assert not list((standard / "usr/lib").glob("python3*/EXTERNALLY-MANAGED"))
 
 
+@pytest.mark.parametrize(
+    ("user", "path", "prompt"), [(0, "/usr/local/sbin", "# "), (1000, "/usr/local/bin", "$ ")]
+)
+def test_login_shells_know_who_they_are_for_without_asking(
+    standard: Path, user: int, path: str, prompt: str
+) -> None:
+    """Not even `id`: the file is read by each script and command."""
+    shell = ["/bin/sh", "-c", 'PS1=1 PATH=; . /etc/profile; echo $PATH; echo "$PS1."']
+    command = ["chroot", f"--userspec={user}:{user}", str(standard), *shell]
+    said = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert said.stdout.splitlines()[0].startswith(f"{path}:")
+    assert said.stdout.splitlines()[1] == f"{prompt}."
+    assert said.stderr == ""
+
+
 def test_standard_image_identifies_no_machine(standard: Path) -> None:
     assert list((standard / "etc/ssh").glob("ssh_host_*")) == []
     for name in ("etc/machine-id", "etc/resolv.conf"):
