@@ -27,6 +27,7 @@ class FakeJob:
     records: list[tuple[int, int, bytes]] = field(default_factory=list)
     log_bytes: int = 0
     sandbox: str = "none"
+    ends_slowly: bool = False  # its sandbox is there for a while when it was stopped
     revision: int = 0
     events: list[dict[str, Any]] = field(default_factory=list)
     more: dict[str, Any] = field(default_factory=dict)  # what a test would rather have on the wire

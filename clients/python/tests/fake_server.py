@@ -274,7 +274,8 @@ class Handler(StayingSandboxes, PublishedUrls, BaseHTTPRequestHandler):
 
     def stop(self, job: FakeJob) -> None:
         job.finish(143, reason="stopped")
-        job.sandbox = "none"
+        if not job.ends_slowly:
+            job.sandbox = "none"
         if job.process and job.process.poll() is None:
             os.killpg(job.process.pid, signal.SIGKILL)
         self.answer({"request_id": job.id, "status": job.status})

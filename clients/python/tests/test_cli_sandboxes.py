@@ -91,6 +91,24 @@ def test_a_sleeper_is_shown_woken_and_stopped(mags: Command, box: FakeJob) -> No
     assert (refused.returncode, b"nothing to wake" in refused.stderr) == (125, True)
 
 
+def test_stop_waits_until_the_sandbox_is_over(mags: Command, server: FakeServer, box: FakeJob) -> None:
+    box.ends_slowly = True
+    with mags.start("stop", "--wait", "box") as stopping:
+        while not any("revision=" in path for path in list(server.paths)):
+            assert stopping.poll() is None
+        with box.changed:
+            box.sandbox = "none"
+            box.happened("sandbox_ended")
+        output, errors = stopping.communicate(timeout=20)
+    assert (stopping.returncode, output, errors) == (0, b"box is stopped.\n", b"")
+
+
+def test_stop_waits_no_longer_than_it_is_told(client: Mags, box: FakeJob) -> None:
+    box.ends_slowly = True
+    assert client.stop("box", wait=0.3)["status"] == "completed"
+    assert client.status("box")["sandbox"] == "running"
+
+
 def test_events_are_shown_from_the_last(mags: Command, client: Mags, box: FakeJob) -> None:
     with box.changed:
         for number in range(30):

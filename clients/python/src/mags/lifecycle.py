@@ -32,6 +32,11 @@ def is_up(job: Job) -> bool:
     return job["status"] == "running" and bool(job["vm_id"])
 
 
+def is_over(job: Job) -> bool:
+    """Whether nothing of the job runs any more, its sandbox included."""
+    return job["status"] in FINAL and job["sandbox"] == "none"
+
+
 def require_sandbox(job: Job) -> None:
     """Raises where a new job has ended and left none."""
     if job["status"] in FINAL and job["sandbox"] == "none":

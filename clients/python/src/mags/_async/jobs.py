@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from mags import wire
+import anyio
+
+from mags import lifecycle, wire
 from mags._async.connection import AsyncConnection
 from mags.errors import MagsError
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from mags.types import Job, JobList, LogEntry, LogPage, RunResult, Submitted
 
 LONG_POLL_S = 30.0
+# Between two looks at a job that has not changed: a server that does not hold the request is not flooded.
+LOOK_AGAIN_S = 0.2
 
 
 class Jobs(AsyncConnection):
@@ -120,7 +124,8 @@ class Jobs(AsyncConnection):
 
         With the `revision` that you know, when anything of it is another than there, also of its sandbox.
         """
-        query = {"wait": wait, "revision": revision}
+        seconds = None if wait is None else round(wait, 3)
+        query = {"wait": seconds, "revision": revision}
         request = wire.Request("GET", wire.job_path(request_id, "status"), query=query, wait_s=wait or 0.0)
         return cast("Job", await self._call(request, is_following=wait is not None))
 
@@ -173,9 +178,24 @@ class Jobs(AsyncConnection):
                 return None
             raise
 
-    async def stop(self, name_or_id: str) -> dict[str, Any]:
-        """Stop a job, and the sandbox that it left. What has ended already stays as it is."""
-        return await self._call(wire.Request("POST", wire.job_path(name_or_id, "stop")))
+    async def stop(self, name_or_id: str, *, wait: float = 0.0) -> dict[str, Any]:
+        """Stop a job, and the sandbox that it left. What has ended already stays as it is.
+
+        With `wait`, the answer comes when both are over and the files are saved, or after that many seconds.
+        """
+        answer = await self._call(wire.Request("POST", wire.job_path(name_or_id, "stop")))
+        deadline = time.monotonic() + wait
+        known: int | None = None
+        while (left_s := deadline - time.monotonic()) > 0:
+            job = await self.status(
+                answer["request_id"], wait=min(left_s, LONG_POLL_S) if known else None, revision=known
+            )
+            if lifecycle.is_over(job):
+                break
+            if job["revision"] == known:
+                await anyio.sleep(LOOK_AGAIN_S)
+            known = job["revision"]
+        return answer
 
     async def update_job(
         self,

@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 import anyio
 
 from mags import lifecycle, wire
-from mags._async.jobs import LONG_POLL_S, Jobs
+from mags._async.jobs import LONG_POLL_S, LOOK_AGAIN_S, Jobs
 from mags.errors import MagsError
 
 if TYPE_CHECKING:
     from mags.types import EventList, Job, Ready
-
-# Between two looks at a job that has not changed: a server that does not hold the request is not flooded.
-LOOK_AGAIN_S = 0.2
 
 
 class Sandboxes(Jobs):

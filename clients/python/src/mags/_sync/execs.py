@@ -113,7 +113,8 @@ class Execs(Connection):
 
         With `wait`, as soon as there is some or it has ended, or after that many seconds.
         """
-        query = {"stream": stream, "offset": offset, "wait": wait}
+        seconds = None if wait is None else round(wait, 3)
+        query = {"stream": stream, "offset": offset, "wait": seconds}
         path = wire.exec_path(name_or_id, exec_id, "output")
         request = wire.Request("GET", path, query=query, wait_s=wait or 0.0)
         return cast("ExecPage", self._call(request, is_following=wait is not None))

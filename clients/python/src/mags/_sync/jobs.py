@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from mags import wire
+from mags import lifecycle, wire
 from mags._sync.connection import Connection
 from mags.errors import MagsError
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from mags.types import Job, JobList, LogEntry, LogPage, RunResult, Submitted
 
 LONG_POLL_S = 30.0
+# Between two looks at a job that has not changed: a server that does not hold the request is not flooded.
+LOOK_AGAIN_S = 0.2
 
 
 class Jobs(Connection):
@@ -121,7 +123,8 @@ class Jobs(Connection):
 
         With the `revision` that you know, when anything of it is another than there, also of its sandbox.
         """
-        query = {"wait": wait, "revision": revision}
+        seconds = None if wait is None else round(wait, 3)
+        query = {"wait": seconds, "revision": revision}
         request = wire.Request("GET", wire.job_path(request_id, "status"), query=query, wait_s=wait or 0.0)
         return cast("Job", self._call(request, is_following=wait is not None))
 
@@ -173,9 +176,24 @@ class Jobs(Connection):
                 return None
             raise
 
-    def stop(self, name_or_id: str) -> dict[str, Any]:
-        """Stop a job, and the sandbox that it left. What has ended already stays as it is."""
-        return self._call(wire.Request("POST", wire.job_path(name_or_id, "stop")))
+    def stop(self, name_or_id: str, *, wait: float = 0.0) -> dict[str, Any]:
+        """Stop a job, and the sandbox that it left. What has ended already stays as it is.
+
+        With `wait`, the answer comes when both are over and the files are saved, or after that many seconds.
+        """
+        answer = self._call(wire.Request("POST", wire.job_path(name_or_id, "stop")))
+        deadline = time.monotonic() + wait
+        known: int | None = None
+        while (left_s := deadline - time.monotonic()) > 0:
+            job = self.status(
+                answer["request_id"], wait=min(left_s, LONG_POLL_S) if known else None, revision=known
+            )
+            if lifecycle.is_over(job):
+                break
+            if job["revision"] == known:
+                time.sleep(LOOK_AGAIN_S)
+            known = job["revision"]
+        return answer
 
     def update_job(
         self,

@@ -7,14 +7,11 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 
 from mags import lifecycle, wire
-from mags._sync.jobs import LONG_POLL_S, Jobs
+from mags._sync.jobs import LONG_POLL_S, LOOK_AGAIN_S, Jobs
 from mags.errors import MagsError
 
 if TYPE_CHECKING:
     from mags.types import EventList, Job, Ready
-
-# Between two looks at a job that has not changed: a server that does not hold the request is not flooded.
-LOOK_AGAIN_S = 0.2
 
 
 class Sandboxes(Jobs):

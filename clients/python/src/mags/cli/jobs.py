@@ -11,7 +11,8 @@ import click
 from mags import wire
 from mags.cli import terminal
 from mags.cli.connect import connect
-from mags.lifecycle import FINAL
+from mags.errors import MagsError
+from mags.lifecycle import FINAL, is_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mags import Mags
     from mags.types import LogPage
 
+STOP_LIMIT_S = 300.0  # the first save of a large workspace takes minutes
 EVENTS_LIMIT = 200  # of one answer
 EVENTS_A_LINE = 5  # read for each that is shown: some are shown together
 STATUSES = ("accepted", "running", "sleeping", "completed", "error")
@@ -116,21 +118,38 @@ def list_(limit: int, page: int, status: str | None, *, as_json: bool) -> None:
 
 @click.command(short_help="Stop a job and its sandbox.")
 @click.argument("job")
+@click.option("--wait", "waits", is_flag=True, help="Return when it has ended and its files are saved.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-def stop(job: str, *, as_json: bool) -> None:
+def stop(job: str, *, waits: bool, as_json: bool) -> None:
     """Stop JOB (a name or an id), and the sandbox that it left. What has ended already stays as it is.
 
     Saved files stay, and so do names and URLs: visitors are told that it is stopped. `mags wake` has
     the sandbox get up again.
     """
+    from mags.cli import progress
+
     client = connect()
     before = client.status(job)
-    answer = client.stop(job)
+    with progress.waiting(f"stopping {job}"):
+        answer = client.stop(job, wait=STOP_LIMIT_S if waits else 0.0)
+    if waits:
+        _require_over(client, answer["request_id"])
     if as_json:
         click.echo(json.dumps(answer))
+    elif waits:
+        click.echo(f"{terminal.printable(job)} is stopped.")
     elif answer.get("status") not in FINAL:
         click.echo(f"{terminal.printable(job)} is being stopped.")
     elif before["status"] in FINAL and before["sandbox"] != "none":
         click.echo(f"The sandbox of {terminal.printable(job)} is being stopped.")
     else:
         click.echo(f"{terminal.printable(job)} has ended.")
+
+
+def _require_over(client: Mags, request_id: str) -> None:
+    if not is_over(client.status(request_id)):
+        raise MagsError(
+            f"It has not ended after {STOP_LIMIT_S:g} s.",
+            code="wait_timed_out",
+            remediation="It goes on ending: `mags status` says what it waits for.",
+        )
