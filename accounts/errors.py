@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.errors import Conflict, NotFound, Unauthorized
+from core.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized
 
 
 class BadToken(Unauthorized):
@@ -27,6 +27,54 @@ class UserInactive(Unauthorized):
     code = "user_inactive"
     default_message = "The owner of these credentials is not active."
     default_remediation = "Ask an administrator of this server."
+
+
+class MissingScope(Forbidden):
+    code = "missing_scope"
+    default_message = "This token may not do this."
+    default_remediation = "Use a token with the scope, made in the dashboard or by `mags token create`."
+
+
+class OutsideWorkspace(Forbidden):
+    code = "outside_workspace"
+    default_message = "This token is for one workspace only, and this is outside of it."
+    default_remediation = "Use a token for all workspaces, or name the token's own."
+
+
+class CliLoginPending(Invalid):
+    code = "authorization_pending"
+    default_message = "Nobody has decided on this login yet."
+    default_remediation = "Ask again after the interval."
+
+
+class CliLoginTooFast(Invalid):
+    code = "slow_down"
+    default_message = "This came too soon after the last question."
+    default_remediation = "Wait five seconds longer between two questions from now on."
+
+
+class CliLoginDenied(Forbidden):
+    code = "access_denied"
+    default_message = "The login was denied on the page."
+    default_remediation = "Run `mags login` again if that was a mistake."
+
+
+class CliLoginExpired(Invalid):
+    code = "expired_token"
+    default_message = "Nobody entered the code in time."
+    default_remediation = "Run `mags login` again."
+
+
+class CliLoginRefused(Invalid):
+    code = "invalid_grant"
+    default_message = "This code is not known, was used already, or has expired."
+    default_remediation = "Run `mags login` again."
+
+
+class NoSuchUserCode(NotFound):
+    code = "no_such_user_code"
+    default_message = "No command line waits under this code."
+    default_remediation = "Check it for mistakes; `mags login --no-browser` shows a new one."
 
 
 class EmailTaken(Conflict):

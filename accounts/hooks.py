@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from accounts.models import User
+from core import credentials
 
 # An administrator has changed the user, maybe whether they may sign in, or has deleted them.
 Changed = Callable[[User], None]
@@ -24,4 +25,5 @@ def register_changed(call: Changed) -> None:
 
 def changed(user: User) -> None:
     """Called once that is committed."""
+    credentials.changed()
     _changed(user)

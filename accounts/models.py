@@ -9,6 +9,9 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 
+from accounts.scopes import all_scopes
+from accounts.states import CliLoginState
+
 
 class UserManager(BaseUserManager["User"]):
     """Creates users by e-mail; Django's own `createsuperuser` needs these two names."""
@@ -35,6 +38,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now)
 
+    # Not stored: the one workspace that the token they act with is for; empty: all. Selectors go by it.
+    only_workspace = ""
+
     objects: ClassVar[UserManager] = UserManager()
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
@@ -57,11 +63,51 @@ class ApiToken(models.Model):
     digest = models.CharField(max_length=64, unique=True)  # SHA-256 of the whole text, hex
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField(null=True, blank=True)
-    last_used_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)  # to the minute, and ...
+    last_used_address = models.CharField(max_length=45, blank=True)  # ... from where
     revoked_at = models.DateTimeField(null=True, blank=True)
+    scopes = models.JSONField(default=all_scopes)  # what it may be used for, with all that these hold
+    workspace_name = models.CharField(max_length=63, blank=True)  # the one that it is for; empty: all
 
     class Meta:
         indexes: ClassVar[list[models.Index]] = [models.Index(fields=["owner", "-created_at"])]
 
     def __str__(self) -> str:
         return f"{self.prefix}… ({self.name})"
+
+
+class CliLogin(models.Model):
+    """A command line that asks for a token, and what a person said to that (accounts/cli_logins.py)."""
+
+    digest = models.CharField(max_length=64, unique=True)  # SHA-256 of what the command shows for its token
+    # Of what the person types. None where the page sends the code to the command's own machine.
+    user_code_digest = models.CharField(max_length=64, unique=True, null=True, blank=True)
+    challenge = models.CharField(max_length=43, blank=True)  # of PKCE, and ...
+    redirect_uri = models.CharField(max_length=200, blank=True)  # ... where the code was sent
+    host_name = models.CharField(max_length=100)  # as the command says, and ...
+    system = models.CharField(max_length=60)
+    address = models.CharField(max_length=45, blank=True)  # ... where it asked from
+    state = models.CharField(
+        max_length=10, choices=[(s, s) for s in CliLoginState], default=CliLoginState.PENDING
+    )
+    owner = models.ForeignKey(User, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    token_name = models.CharField(max_length=100, blank=True)
+    token_scopes = models.JSONField(default=list)
+    token_workspace = models.CharField(max_length=63, blank=True)
+    token_expires_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(db_index=True)
+    interval_s = models.PositiveIntegerField(default=0)  # between two questions of the command
+    asked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                condition=models.Q(state__in=[CliLoginState.PENDING, CliLoginState.DENIED])
+                | models.Q(owner__isnull=False),
+                name="cli_login_approved_by_somebody",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.host_name} {self.state}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.contrib.auth.password_validation import validate_password
@@ -12,10 +13,14 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from accounts.errors import BadToken, EmailTaken, NoSuchToken, TokenExpired, TokenRevoked, UserInactive
+from accounts.errors import BadToken, EmailTaken, MissingScope, NoSuchToken, OutsideWorkspace
 from accounts.models import ApiToken, User
+from accounts.scopes import SCOPES, Scope, with_parts
+from accounts.selectors import refusal_of, tokens_of
+from core import credentials
 from core.database import write_unless_locked
 from core.errors import Invalid
+from core.live import Topic, tell
 from core.prepared import Param, Prepared, part_of
 
 TOKEN_PREFIX = "mags_"  # noqa: S105 - what tokens begin with, not one
@@ -43,8 +48,20 @@ def user_create(email: str, password: str | None, *, is_admin: bool = False) -> 
         raise EmailTaken from error
 
 
-def token_create(owner: User, name: str, expires_at: datetime | None = None) -> tuple[ApiToken, str]:
-    """A new token and its text, which is not stored and cannot be shown again."""
+def token_create(
+    owner: User,
+    name: str,
+    expires_at: datetime | None = None,
+    *,
+    scopes: Iterable[str] = SCOPES,
+    workspace_name: str = "",
+) -> tuple[ApiToken, str]:
+    """A new token and its text, which is not stored and cannot be shown again. Raises OutsideWorkspace where
+    the owner acts with a token for one workspace, and this would be for more."""
+    own = owner.only_workspace
+    if own and workspace_name not in {"", own}:
+        words = f"A token for the workspace {own} makes tokens for that workspace only."
+        raise OutsideWorkspace(words, fields={"workspace": f"must be {own}, or left out"})
     text = TOKEN_PREFIX + secrets.token_urlsafe(32)
     token = ApiToken.objects.create(
         owner=owner,
@@ -52,40 +69,53 @@ def token_create(owner: User, name: str, expires_at: datetime | None = None) -> 
         prefix=text[:SHOWN_CHARACTERS],
         digest=_digest(text),
         expires_at=expires_at,
+        scopes=with_parts(scopes),
+        workspace_name=own or workspace_name,
     )
+    tell(owner.pk, Topic.TOKENS)
     return token, text
 
 
 def token_revoke(owner: User, token_id: int) -> None:
-    """Refuse the token from now on. Revoking it again is fine."""
-    tokens = ApiToken.objects.filter(owner=owner, pk=token_id)
-    if not tokens.filter(revoked_at__isnull=True).update(revoked_at=timezone.now()) and not tokens.exists():
+    """Refuse the token from now on, and end what it holds open. Revoking it again is fine."""
+    tokens = tokens_of(owner).filter(pk=token_id)
+    if tokens.filter(revoked_at__isnull=True).update(revoked_at=timezone.now()):
+        credentials.changed()
+        tell(owner.pk, Topic.TOKENS)
+    elif not tokens.exists():
         raise NoSuchToken
 
 
-def token_authenticate(text: str) -> ApiToken:
-    """The live token with this text, its owner loaded. One query, and one write a minute."""
+def token_require(token: ApiToken, needed: Scope) -> None:
+    """Raises MissingScope unless the token may be used for that."""
+    if needed not in token.scopes:
+        raise MissingScope(f"This token has not the scope `{needed}`, which this needs.")
+
+
+def token_authenticate(text: str, address: str = "") -> ApiToken:
+    """The live token with this text, its owner loaded. One query, and one write a minute: when it was used
+    last, and from which address."""
     token = _TOKEN_BY_DIGEST.first(digest=_digest(text))
     if token is None:
         raise BadToken
     read = {name: vars(token)[f"owner_{name}"] for name in _OWNER_COLUMNS}
     token.owner = part_of(User, id=token.owner_id, **read)
-    if token.revoked_at is not None:
-        raise TokenRevoked
     now = timezone.now()
-    if token.expires_at is not None and token.expires_at <= now:
-        raise TokenExpired
-    if not token.owner.is_active:
-        raise UserInactive
+    refusal = refusal_of(token.revoked_at, token.expires_at, token.owner.is_active, now)
+    if refusal is not None:
+        raise refusal
+    token.owner.only_workspace = token.workspace_name
     if token.last_used_at is None or token.last_used_at <= now - USED_RESOLUTION:
-        _note_use(token, now)
+        _note_use(token, now, address)
     return token
 
 
-def _note_use(token: ApiToken, now: datetime) -> None:
+def _note_use(token: ApiToken, now: datetime, address: str) -> None:
     stale = Q(last_used_at__isnull=True) | Q(last_used_at__lte=now - USED_RESOLUTION)
     # Skipped when the row or the database is locked: the next request will do.
-    write_unless_locked(ApiToken.objects.filter(stale, pk=token.pk), last_used_at=now)
+    write_unless_locked(
+        ApiToken.objects.filter(stale, pk=token.pk), last_used_at=now, last_used_address=address
+    )
 
 
 def _digest(text: str) -> str:

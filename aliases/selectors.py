@@ -21,7 +21,8 @@ def alias_get(actor: User, name: str) -> Alias:
 
 def alias_list(actor: User) -> QuerySet[Alias]:
     """The actor's aliases, newest first."""
-    return Alias.objects.filter(owner=actor, released_at__isnull=True).order_by("-created_at", "-pk")
+    mine = Alias.objects.filter(owner=actor, released_at__isnull=True).order_by("-created_at", "-pk")
+    return mine.filter(workspace_name=actor.only_workspace) if actor.only_workspace else mine
 
 
 def alias_find(label: str) -> Alias | None:

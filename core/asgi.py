@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from asgiref.sync import ThreadSensitiveContext, iscoroutinefunction, sync_to_async
-from django.conf import settings
 from django.core import signals
 from django.core.exceptions import DisallowedHost, RequestAborted
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.core.handlers.base import BaseHandler
 from django.core.handlers.exception import convert_exception_to_response
-from django.db import close_old_connections, connections, reset_queries
+from django.db import close_old_connections, reset_queries
 from django.http import HttpResponseBase, JsonResponse
 from django.urls import Resolver404, resolve, set_script_prefix
 
@@ -23,9 +20,7 @@ from core import requestid
 from core.api.body import error_body
 from core.errors import Invalid, MagsError
 from core.middleware import ApiMiddleware
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from core.threads import threads
 
 API_PREFIXES = ("/api/v1/", "/api/v2/", "/api/host/", "/api/gateway/")
 
@@ -64,29 +59,6 @@ class Http:
         scope = {**scope, "root_path": ""}
         handler = self._api if scope["path"].startswith(API_PREFIXES) else self._pages
         await handler.handle(scope, receive, send)
-
-
-class DatabaseThreads(ThreadPoolExecutor):
-    """Threads that live as long as the process, and with them their database connections.
-
-    Django makes a thread for each request, which opens (and sets up) a new connection each time.
-    """
-
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        return super().submit(partial(_tidied, fn), *args, **kwargs)
-
-
-def _tidied(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    try:
-        return call(*args, **kwargs)
-    finally:
-        # A connection that failed is not used again.
-        for connection in connections.all(initialized_only=True):
-            if not connection.in_atomic_block:
-                connection.close_if_unusable_or_obsolete()
-
-
-threads = DatabaseThreads(settings.WEB_THREADS, thread_name_prefix="web")
 
 
 class ApiHandler(ASGIHandler):

@@ -10,8 +10,8 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
-from accounts.models import ApiToken, User
-from accounts.services import token_authenticate
+from accounts.models import User
+from accounts.scopes import Scope
 from core.errors import MagsError
 from core.wakeup import listening
 from execs import refusals, selectors
@@ -43,7 +43,15 @@ from execs.states import ExecState
 from execs.wire import end_object
 from execwire.client import ExecCut, ExecRefused
 from execwire.frames import Frame, Open, Opened, Resize, Signal, Size, Stream
-from jobs.consumers import BAD_MESSAGE, RECHECK_S, SIGN_IN_S, TOO_SLOW, Closing, SignedInConsumer
+from jobs.consumers import (
+    BAD_MESSAGE,
+    RECHECK_S,
+    SIGN_IN_S,
+    TOO_SLOW,
+    Closing,
+    SignedInConsumer,
+    close_code,
+)
 from jobs.errors import SandboxStarting
 from jobs.models import Job
 from jobs.selectors import job_get
@@ -56,6 +64,8 @@ COME_BACK = 4012  # with the same exec_id, and the offsets that were received
 
 class ExecConsumer(SignedInConsumer):
     """/ws/jobs/{job}/exec"""
+
+    needs = Scope.RUN
 
     async def connect(self) -> None:
         self._opening: asyncio.Future[OpenMessage] = asyncio.get_running_loop().create_future()
@@ -72,7 +82,7 @@ class ExecConsumer(SignedInConsumer):
                 self._input.put(bytes_data)
         except MagsError as error:
             self._task.cancel()
-            await self._tell_error(error)
+            await self.tell_error(error)
             await self.close(_close_code(error))  # type: ignore[no-untyped-call]
 
     def on_message(self, message: dict[str, Any]) -> None:
@@ -108,7 +118,7 @@ class ExecConsumer(SignedInConsumer):
         except (ExecCut, OSError):  # with it whatever took too long
             raise Closing(COME_BACK) from None
         except MagsError as error:
-            await self._tell_error(error)
+            await self.tell_error(error)
             raise Closing(_close_code(error)) from None
 
     async def _until_refused(self, work: Any) -> None:
@@ -165,10 +175,7 @@ class ExecConsumer(SignedInConsumer):
 
     def _create(self, actor: User, job: Job, sandbox: Sandbox, command: Command, known: uuid.UUID) -> Exec:
         place_of(sandbox)  # refuses before anything is written
-        return exec_create(actor, self._api_token(), job, sandbox, command, known)
-
-    def _api_token(self) -> ApiToken | None:
-        return token_authenticate(self._token.result()) if self._token.done() else None
+        return exec_create(actor, self.token, job, sandbox, command, known)
 
     async def _join(self, row: Exec, frame: Open, *, is_mine: bool) -> None:
         async def opened(answer: Opened) -> None:
@@ -209,9 +216,6 @@ class ExecConsumer(SignedInConsumer):
     async def _tell_state(self, state: str, row: Exec, *, is_joined: bool) -> None:
         await self.tell("state", state=state, exec_id=row.pk.hex, is_joined=is_joined)
 
-    async def _tell_error(self, error: MagsError) -> None:
-        await self.tell("error", error=error.message, code=error.code, remediation=error.remediation)
-
 
 def _look(actor: User, job: Job, readiness: Readiness) -> Sandbox | None:
     return readiness.look(job_get(actor, str(job.pk)))
@@ -227,4 +231,4 @@ def _write_refusal(row: Exec, error: ExecRefused, *, is_mine: bool) -> None:
 
 def _close_code(error: MagsError) -> int:
     """44xx as HTTP has 4xx: do not come back. What passes: come back."""
-    return COME_BACK if error.retryable else 4000 + error.status
+    return COME_BACK if error.retryable else close_code(error)

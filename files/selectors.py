@@ -29,5 +29,7 @@ def upload_many(actor: User, file_ids: list[str]) -> list[Upload]:
 
 
 def upload_list(actor: User) -> QuerySet[Upload]:
-    """The actor's files that have not expired, newest first."""
+    """The actor's files that have not expired, newest first. They are of no workspace."""
+    if actor.only_workspace:
+        return Upload.objects.none()
     return Upload.objects.filter(owner=actor, expires_at__gt=timezone.now()).order_by("-created_at", "-pk")

@@ -20,13 +20,16 @@ from asgiref.sync import sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import ApiToken, User
+from accounts.scopes import Scope
+from core import credentials
+from core.errors import MagsError
 from core.live import Topic, live_group
 from core.wakeup import Waiter, listening
 from jobs import logs, selectors
 from jobs.errors import JobNotFound
 from jobs.models import Job
-from jobs.socketauth import cookie_check, token_check
+from jobs.socketauth import cookie_check, token_of
 from jobs.states import JOB_FINAL
 from jobs.wire import job_object
 
@@ -67,9 +70,13 @@ class SignedInConsumer(AsyncWebsocketConsumer):
     # would refuse connections then.
     channel_layer_alias = ""
     takes_tokens = True
+    needs = Scope.READ  # of a token
+
+    # What it was opened with; none for a session.
+    token: ApiToken | None = None
 
     async def connect(self) -> None:
-        self._token: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._checked_at = 0.0
         await self.accept()  # type: ignore[no-untyped-call]
         self._task = asyncio.create_task(self._run())
@@ -89,8 +96,8 @@ class SignedInConsumer(AsyncWebsocketConsumer):
             await self.close(BAD_MESSAGE)  # type: ignore[no-untyped-call]
             return
         token = message.get("token")
-        if message.get("type") == "auth" and isinstance(token, str) and not self._token.done():
-            self._token.set_result(token)
+        if message.get("type") == "auth" and isinstance(token, str) and not self._told.done():
+            self._told.set_result(token)
         self.on_message(message)
 
     def on_message(self, message: dict[str, Any]) -> None:
@@ -105,9 +112,12 @@ class SignedInConsumer(AsyncWebsocketConsumer):
         await self.send(text)  # type: ignore[no-untyped-call]
 
     async def recheck(self) -> None:
-        """Leave if the token was revoked or the session has ended."""
-        if time.monotonic() - self._checked_at >= RECHECK_S:
-            await self._require(self._check)
+        """Leave if the session has ended. Whether a token still counts is asked for all of a process."""
+        if time.monotonic() - self._checked_at < RECHECK_S:
+            return
+        if self._check is not None and await sync_to_async(self._check)() is None:
+            raise Closing(BAD_AUTH)
+        self._checked_at = time.monotonic()
 
     async def pause(self, waiter: Waiter, pace_s: float) -> bool:
         """Until there is something to look at (True) or to check, but not for less than the pace."""
@@ -118,7 +128,7 @@ class SignedInConsumer(AsyncWebsocketConsumer):
 
     async def _run(self) -> None:
         try:
-            await self.follow(await self._sign_in())
+            await self._talk()
             code = 1000
         except Closing as closing:
             code = closing.code
@@ -129,26 +139,43 @@ class SignedInConsumer(AsyncWebsocketConsumer):
             code = FAILED
         await self.close(code)  # type: ignore[no-untyped-call]
 
+    async def _talk(self) -> None:
+        """For as long as the token counts."""
+        actor = await self._sign_in()
+        try:
+            async with credentials.held(self.token) as hold:
+                await self.follow(actor)
+        except TimeoutError:
+            if hold.error is None:
+                raise
+            await self.tell_error(hold.error)
+            raise Closing(close_code(hold.error)) from None
+
     async def _sign_in(self) -> User:
         self._check: Check | None = cookie_check(self.scope)
+        self._checked_at = time.monotonic()
         if self._check is not None and (actor := await sync_to_async(self._check)()):
-            self._checked_at = time.monotonic()
             return actor
+        self._check = None
         if not self.takes_tokens:
             raise Closing(BAD_AUTH)
         try:
-            text = await asyncio.wait_for(self._token, SIGN_IN_S)
+            text = await asyncio.wait_for(self._told, SIGN_IN_S)
+            self.token = await sync_to_async(token_of)(text, self.needs, self.scope)
         except TimeoutError:
             raise Closing(BAD_AUTH) from None
-        self._check = token_check(text)
-        return await self._require(self._check)
+        except MagsError as error:
+            await self.tell_error(error)
+            raise Closing(close_code(error)) from None
+        return self.token.owner
 
-    async def _require(self, check: Check | None) -> User:
-        actor = await sync_to_async(check)() if check else None
-        if actor is None:
-            raise Closing(BAD_AUTH)
-        self._checked_at = time.monotonic()
-        return actor
+    async def tell_error(self, error: MagsError) -> None:
+        await self.tell("error", error=error.message, code=error.code, remediation=error.remediation)
+
+
+def close_code(error: MagsError) -> int:
+    """44xx as HTTP has 4xx."""
+    return 4000 + error.status
 
 
 class JobLogsConsumer(SignedInConsumer):

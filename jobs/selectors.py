@@ -124,7 +124,10 @@ def pool() -> Pool:
 def _jobs(actor: User) -> QuerySet[Job]:
     """Jobs with what their wire form needs: `job.current` is the lease of the present attempt, with
     its host, or None; and the sandbox. Scripts are large and not part of it."""
-    jobs = Job.objects.filter(owner=actor).annotate(current=_current(), ssh_port=_ssh_port())
+    mine = Job.objects.filter(owner=actor)
+    if actor.only_workspace:
+        mine = mine.filter(workspace_name=actor.only_workspace)
+    jobs = mine.annotate(current=_current(), ssh_port=_ssh_port())
     jobs = jobs.select_related("current__host", "in_sandbox__host")  # type: ignore[misc]  # the plugin overlooks annotations
     return jobs.defer("script", "environment")
 
@@ -164,7 +167,7 @@ _JOB_BY_ID = Prepared(
 def _job_by_id(actor: User, job_id: uuid.UUID) -> Job | None:
     """As `_jobs(actor).filter(pk=job_id).first()`, at a quarter of the cost: every wait reads it."""
     job = _JOB_BY_ID.first(owner=actor.pk, job_id=job_id)
-    if job is None:
+    if job is None or actor.only_workspace not in {"", job.workspace_name}:
         return None
     row = vars(job)
     if row["lease_id"] is not None:

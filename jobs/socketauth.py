@@ -1,4 +1,4 @@
-"""Who is at the other end of a WebSocket. Each way gives a check that can be repeated later."""
+"""Who is at the other end of a WebSocket: a session that is checked again and again, or a token."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ from django.contrib.auth import get_user
 from django.http import HttpRequest, parse_cookie
 from django.http.request import split_domain_port, validate_host
 
-from accounts.models import User
-from accounts.services import token_authenticate
-from core.errors import MagsError
+from accounts.models import ApiToken, User
+from accounts.scopes import Scope
+from accounts.services import token_authenticate, token_require
 
 Check = Callable[[], User | None]
 
 
-def token_check(text: str) -> Check:
-    return partial(_by_token, text)
+def token_of(text: str, needs: Scope, scope: dict[str, Any]) -> ApiToken:
+    """The token of this text. Raises why it does not open such a connection."""
+    address, _ = scope.get("client") or ("", 0)
+    token = token_authenticate(text, address)
+    token_require(token, needs)
+    return token
 
 
 def cookie_check(scope: dict[str, Any]) -> Check | None:
@@ -45,13 +49,6 @@ def _is_own_page(origin: str, host: str) -> bool:
     schemes = {"https"} if settings.IS_HTTPS else {"http", "https"}
     is_same = parts.scheme in schemes and parts.netloc == host
     return is_same and bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
-
-
-def _by_token(text: str) -> User | None:
-    try:
-        return token_authenticate(text).owner
-    except MagsError:
-        return None
 
 
 def _by_session(key: str) -> User | None:

@@ -168,12 +168,11 @@ def _workspaces(actor: User) -> QuerySet[Workspace]:
         .annotate(at=Max("durable_at"))
         .values("at")
     )
-    return (
-        Workspace.objects.filter(LIVE, owner=actor)
-        .select_related("head", "host")
-        .annotate(
-            versions_count=Count("versions", filter=offered),
-            stored_bytes=Coalesce(Sum("versions__stored_bytes"), 0),
-            durable_at=Subquery(last_durable),
-        )
+    mine = Workspace.objects.filter(LIVE, owner=actor)
+    if actor.only_workspace:
+        mine = mine.filter(name=actor.only_workspace)
+    return mine.select_related("head", "host").annotate(
+        versions_count=Count("versions", filter=offered),
+        stored_bytes=Coalesce(Sum("versions__stored_bytes"), 0),
+        durable_at=Subquery(last_durable),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
@@ -12,6 +14,7 @@ from accounts import services
 from accounts.api import serializers
 from accounts.api.actor import actor_of
 from accounts.models import ApiToken
+from accounts.scopes import Scope
 from accounts.selectors import token_list
 from core.api.pagination import PAGE_PARAMETERS, paginated
 
@@ -26,6 +29,8 @@ class MeView(APIView):
 
 
 class TokensView(APIView):
+    scopes: ClassVar = {"POST": Scope.ADMIN}
+
     @extend_schema(
         operation_id="auth_token_list",
         parameters=PAGE_PARAMETERS,
@@ -44,14 +49,24 @@ class TokensView(APIView):
         """Make a token. Its text is in this answer and nowhere else."""
         wanted = serializers.TokenCreateInput(data=request.data)
         wanted.is_valid(raise_exception=True)
-        token, text = services.token_create(actor_of(request), **wanted.validated_data)
+        given = wanted.validated_data
+        token, text = services.token_create(
+            actor_of(request), given["name"], given["expires_at"],
+            scopes=given["scopes"], workspace_name=given["workspace"] or "",
+        )  # fmt: skip
         shown = {**serializers.TokenOutput(token).data, "token": text}
         return Response(shown, status=status.HTTP_201_CREATED)
 
 
 class TokenView(APIView):
+    scopes: ClassVar = {"DELETE": Scope.READ}
+
     @extend_schema(operation_id="auth_token_revoke", responses={204: None})
     def delete(self, request: Request, token_id: int) -> Response:
-        """Refuse a token from now on."""
+        """Refuse a token from now on, and close the connections that it holds open. Every token may revoke
+        itself."""
+        token = request.auth
+        if isinstance(token, ApiToken) and token.pk != token_id:
+            services.token_require(token, Scope.ADMIN)
         services.token_revoke(actor_of(request), token_id)
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -10,6 +10,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from core import credentials
+from core.errors import MagsError
 from core.wakeup import Waiter, listening
 
 
@@ -47,10 +49,21 @@ class WaitingView(APIView):
     async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         async with listening() as self.waiter:
             answer = await sync_to_async(super().dispatch)(request, *args, **kwargs)
-            while answer is None:
-                await self.pause()
-                answer = await sync_to_async(self._look_again)()
-            return answer
+            return await self._later() if answer is None else answer
+
+    async def _later(self) -> Any:
+        """The answer, however long it takes; or why the caller's credential does not count any more."""
+        try:
+            async with credentials.held(self.request.auth) as hold:
+                answer = None
+                while answer is None:
+                    await self.pause()
+                    answer = await sync_to_async(self._look_again)()
+                return answer
+        except TimeoutError:
+            if hold.error is None:
+                raise
+            return await sync_to_async(self._refuse)(hold.error)
 
     def _look_again(self) -> Any:
         try:
@@ -58,6 +71,9 @@ class WaitingView(APIView):
         except Exception as error:  # noqa: BLE001 - as in DRF's dispatch: the handler knows what to answer
             answer = self.handle_exception(error)
         return self.finalize_response(self.request, answer)
+
+    def _refuse(self, error: MagsError) -> Any:
+        return self.finalize_response(self.request, self.handle_exception(error))
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         if response is None:

@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.actor import actor_of
+from accounts.errors import OutsideWorkspace
 from core.api.idempotency import IDEMPOTENCY_KEY, answer_once
 from core.api.pagination import PAGE_PARAMETERS, paginated
 from core.api.views import WaitingView
@@ -54,6 +55,8 @@ class FilesView(APIView):
             raise Invalid("The form has no file in its part `file`.", fields={"file": "is required"})
         key_of(request.headers)  # refuses a bad one before anything is stored
         actor = actor_of(request)
+        if actor.only_workspace:
+            raise OutsideWorkspace("Files are for all workspaces, and this token is for one.")
         upload = upload_put(actor, received.name, received.body)
 
         def create() -> Answer:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from accounts.errors import OutsideWorkspace
 from accounts.models import ApiToken, User
 from files.errors import FileNotFound
 from files.selectors import upload_many
@@ -46,6 +47,18 @@ class JobSpec:
     def is_held(self) -> bool:
         """Whether its sandbox is more than its one attempt's."""
         return bool(self.workspace or self.base or self.is_persistent)
+
+
+def spec_within(owner: User, spec: JobSpec) -> JobSpec:
+    """What is asked for by somebody who may only use one workspace: in that one. Raises OutsideWorkspace."""
+    own = owner.only_workspace
+    if not own:
+        return spec
+    for field, name in (("workspace_id", spec.workspace), ("base_workspace_id", spec.base)):
+        if name not in {"", own}:
+            words = f"This token is for the workspace {own} only."
+            raise OutsideWorkspace(words, fields={field: f"must be {own}, or left out"})
+    return replace(spec, workspace=own)
 
 
 def job_make(owner: User, token: ApiToken | None, spec: JobSpec, hosts: list[Host], **fields: Any) -> Job:

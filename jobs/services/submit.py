@@ -8,7 +8,7 @@ from django.utils import timezone
 from accounts.models import ApiToken, User
 from jobs.models import Job, JobEvent
 from jobs.services import room, schedule
-from jobs.services.spec import JobSpec, job_make
+from jobs.services.spec import JobSpec, job_make, spec_within
 from jobs.services.submit_held import job_submit_held
 from jobs.services.transition import announce
 
@@ -16,8 +16,10 @@ from jobs.services.transition import announce
 def job_submit(owner: User, token: ApiToken | None, spec: JobSpec) -> Job:
     """Create a job and, if there is room, give it a host in the same transaction.
 
-    Raises NeverFits where hosts are known and none could ever hold it, and what `job_submit_held` raises.
+    Raises NeverFits where hosts are known and none could ever hold it, and what `spec_within` and
+    `job_submit_held` raise.
     """
+    spec = spec_within(owner, spec)
     if spec.is_held:
         return job_submit_held(owner, token, spec)
     now = timezone.now()

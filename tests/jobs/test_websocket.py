@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from collections.abc import AsyncIterator
 from typing import Any
@@ -62,7 +63,10 @@ class Socket:
         return heard
 
     async def closed(self) -> int:
+        """With which code, after an error message or none."""
         message = await self.end.receive_output(PATIENCE_S)
+        if message["type"] == "websocket.send" and json.loads(message["text"])["type"] == "error":
+            message = await self.end.receive_output(PATIENCE_S)
         assert message["type"] == "websocket.close", message
         code: int = message["code"]
         return code

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.actor import actor_of
+from accounts.errors import OutsideWorkspace
 from core.api.idempotency import IDEMPOTENCY_KEY, answer_once
 from core.api.pagination import PAGE_PARAMETERS, paginated
 from core.api.views import WaitingView
@@ -157,6 +158,8 @@ class ForkView(APIView):
         form = inputs.ForkInput(data=request.data)
         form.is_valid(raise_exception=True)
         wanted = form.validated_data
+        if actor.only_workspace:
+            raise OutsideWorkspace("A fork is another workspace, and this token is for one.")
 
         def create() -> Answer:
             workspace_fork(actor, source, wanted["name"], number=wanted.get("version"))
