@@ -8,6 +8,7 @@ from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, Permis
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from accounts.scopes import all_scopes
 from accounts.states import CliLoginState
@@ -37,6 +38,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now)
+    session_generation = models.PositiveIntegerField(default=0)  # counted up, all sessions so far are over
 
     # Not stored: the one workspace that the token they act with is for; empty: all. Selectors go by it.
     only_workspace = ""
@@ -52,6 +54,11 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.email
+
+    def _get_session_auth_hash(self, secret: str | bytes | None = None) -> str:
+        """Django ends sessions that carry another one: after a change of the password, or of the generation."""
+        seen = f"{self.password}:{self.session_generation}"
+        return salted_hmac("accounts.User.session", seen, secret=secret, algorithm="sha256").hexdigest()
 
 
 class ApiToken(models.Model):
@@ -111,3 +118,41 @@ class CliLogin(models.Model):
 
     def __str__(self) -> str:
         return f"{self.host_name} {self.state}"
+
+
+class SecurityEvent(models.Model):
+    """Something that happened to an account, as accounts/audit.py writes it. It is never changed."""
+
+    # None: somebody tried to sign in, and it is not known as whom.
+    user = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.CASCADE, related_name="security_events"
+    )
+    at = models.DateTimeField(default=timezone.now, db_index=True)  # old ones are removed by it
+    kind = models.CharField(max_length=40)  # an EventKind
+    address = models.CharField(max_length=45, blank=True)
+    agent = models.CharField(max_length=200, blank=True)  # User-Agent
+    detail = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["user", "-id"], name="event_of_user")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.user_id}"
+
+
+class Invitation(models.Model):
+    """Somebody with this verified e-mail address may sign in through a provider."""
+
+    email = models.EmailField(max_length=254)
+    created_at = models.DateTimeField(default=timezone.now)
+    invited_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    accepted_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(Lower("email"), name="invitation_email_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return self.email

@@ -181,7 +181,8 @@ CSRF_COOKIE_NAME = "mags_csrf"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", False) else None
+BEHIND_PROXY = env.bool("BEHIND_PROXY", False)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SECURE_SSL_REDIRECT = False  # the proxy in front redirects; behind it everything is plain HTTP
 SECURE_HSTS_SECONDS = 31_536_000 if IS_HTTPS else 0
 # W008: the proxy redirects. W005, W021: other hosts below this domain are not ours to bind to HTTPS.

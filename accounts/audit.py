@@ -1,0 +1,40 @@
+"""What happened to accounts, for their owners and for administrators to look at."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+
+from accounts.event_kinds import EventKind
+from accounts.models import SecurityEvent, User
+from core.addresses import client_address
+
+AGENT_CHARACTERS = 200
+DETAIL_CHARACTERS = 200
+
+
+def note(user: User | None, kind: EventKind, request: HttpRequest | None = None, **detail: object) -> None:
+    """Write an event. `request` is what caused it, if one did: a page's or, unwrapped, an API's.
+
+    `detail` has words and numbers that explain the kind (a token's name, why a sign-in failed); never a secret.
+    """
+    SecurityEvent.objects.create(
+        user=user,
+        kind=kind,
+        address=client_address(request) if request is not None else "",
+        agent=harmless(request.headers.get("User-Agent", ""), AGENT_CHARACTERS)
+        if request is not None
+        else "",
+        detail={name: _plain(value) for name, value in detail.items()},
+    )
+
+
+def harmless(text: str, limit: int) -> str:
+    """One line of at most so many characters, without what moves a cursor or turns the direction of writing."""
+    shown = "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
+    return shown.strip()[:limit]
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, bool | int | float | None) else harmless(str(value), DETAIL_CHARACTERS)
