@@ -22,6 +22,8 @@ from hostagent.waiting import first
 # What an init passes on to the process group. SIGKILL and what stops would only reach the init.
 SIGNALS = frozenset({"HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "ALRM", "CONT", "WINCH"})
 
+OPENING_S = 30.0  # from a connection to the frame that says what it is for
+
 logger = structlog.get_logger(__name__)
 
 
@@ -29,7 +31,7 @@ async def serve(execs: Execs, sandbox_id: str, sock: socket.socket) -> None:
     """Until the exec has ended, or the caller is gone. Owns the socket."""
     reader, writer = await asyncio.open_unix_connection(sock=sock)
     try:
-        opening = await frames.read(reader, frames.caller_frames)
+        opening = await _opening(reader)
         if opening is not None:
             await _connect(execs, sandbox_id, opening, reader, writer)
     except (ExecError, ValueError) as error:
@@ -42,6 +44,14 @@ async def serve(execs: Execs, sandbox_id: str, sock: socket.socket) -> None:
         with contextlib.suppress(OSError):
             writer.close()
             await writer.wait_closed()
+
+
+async def _opening(reader: asyncio.StreamReader) -> frames.FromCaller | None:
+    try:
+        async with asyncio.timeout(OPENING_S):
+            return await frames.read(reader, frames.caller_frames)
+    except TimeoutError:
+        raise ExecError("bad_frame", f"no frame came within {OPENING_S:.0f} s") from None
 
 
 async def _connect(

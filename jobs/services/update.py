@@ -29,10 +29,9 @@ def job_update(job: Job, **wanted: Any) -> Job:
     about_sandbox = [name for name in ONLY_PERSISTENT if name in wanted]
     if about_sandbox:
         _require_standing(job, about_sandbox)
-    _set(job, event="changed" if about_sandbox else "renamed", **wanted)
     if wanted.get("no_sleep") and job.sandbox == SandboxState.SLEEPING:
-        sandbox_wake(job, WakeCause.WISH)
-    return job
+        sandbox_wake(job, WakeCause.WISH)  # first: where it is refused, nothing has changed
+    return _set(job, event="changed" if about_sandbox else "renamed", **wanted)
 
 
 def _require_standing(job: Job, names: list[str]) -> None:

@@ -439,4 +439,12 @@ class TestAlwaysOn:
         job = asleep(Agent(), owner)
         body = {"no_sleep": True}
         client.patch(f"{API}/mags-jobs/{job.pk}", body, content_type="application/json")
-        assert box(job).state == "offered"
+        assert (box(job).state, box(job).sleeps, fresh(job).no_sleep) == ("offered", False, True)
+
+    def test_nothing_changes_where_it_cannot_get_up(self, owner: User, client: Client) -> None:
+        job = asleep(Agent(), owner)
+        type(workspace_of(owner)).objects.update(damaged_at=timezone.now(), damage="An object is missing.")
+        body = {"no_sleep": True}
+        answer = client.patch(f"{API}/mags-jobs/{job.pk}", body, content_type="application/json")
+        assert_error(answer, 409, "cannot_wake")
+        assert (fresh(job).no_sleep, fresh(job).revision) == (False, job.revision)
