@@ -10,29 +10,27 @@ from core.addresses import client_address
 
 AGENT_CHARACTERS = 200
 DETAIL_CHARACTERS = 200
+UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 
 
 def note(user: User | None, kind: EventKind, request: HttpRequest | None = None, **detail: object) -> None:
-    """Write an event. `request` is what caused it, if one did: a page's or, unwrapped, an API's.
+    """Write an event. `request` is what caused it, if one did; of the API, that within DRF's.
 
-    `detail` has words and numbers that explain the kind (a token's name, why a sign-in failed); never a secret.
+    `detail` explains the kind in words and numbers (a token's name, why a sign-in failed); never a secret.
     """
+    agent = request.headers.get("User-Agent", "") if request is not None else ""
     SecurityEvent.objects.create(
         user=user,
         kind=kind,
         address=client_address(request) if request is not None else "",
-        agent=harmless(request.headers.get("User-Agent", ""), AGENT_CHARACTERS)
-        if request is not None
-        else "",
+        agent=harmless(agent, AGENT_CHARACTERS),
         detail={name: _plain(value) for name, value in detail.items()},
     )
 
 
 def harmless(text: str, limit: int) -> str:
-    """One line of at most so many characters, without what moves a cursor or turns the direction of writing."""
-    shown = "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
-    )
+    """One line of at most so many characters, without what moves a cursor or turns the writing around."""
+    shown = "".join(character if character.isprintable() else UNKNOWN for character in text)
     return shown.strip()[:limit]
 
 

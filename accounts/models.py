@@ -56,7 +56,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.email
 
     def _get_session_auth_hash(self, secret: str | bytes | None = None) -> str:
-        """Django ends sessions that carry another one: after a change of the password, or of the generation."""
+        """Django ends sessions that carry another one: the password has changed, or the generation."""
         seen = f"{self.password}:{self.session_generation}"
         return salted_hmac("accounts.User.session", seen, secret=secret, algorithm="sha256").hexdigest()
 

@@ -11,8 +11,8 @@ from django.http import HttpRequest
 def client_address(request: HttpRequest) -> str:
     """The visitor's address; behind a proxy that of who connected to it; empty where there is none.
 
-    A proxy adds the address that it sees at the end of `X-Forwarded-For`. What stands before that is the visitor's
-    own word and counts for nothing.
+    A proxy adds the address that it sees at the end of `X-Forwarded-For`. What stands before that is the
+    visitor's own word and counts for nothing.
     """
     if settings.BEHIND_PROXY:
         forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
