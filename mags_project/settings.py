@@ -76,6 +76,7 @@ INSTALLED_APPS = [
     "execs",
     "gateways",
     "usage",
+    "handbook",
     "dashboard",
 ]
 
@@ -205,7 +206,7 @@ CONTENT_SECURITY_POLICY = {
 
 # --- Static files -----------------------------------------------------------------------------
 STATIC_URL = "/static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS = [BASE_DIR / "static", ("docs", BASE_DIR / "docs/images")]
 STATIC_ROOT = VAR_DIR / "static"
 # A running server must not serve sources that are being edited or pulled: it knows their former
 # sizes and would cut them. It serves what `collectstatic` gathered at the last start.

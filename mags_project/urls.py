@@ -28,6 +28,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/host/v1/", include("jobs.hostapi.urls")),
     path("api/gateway/v1/", include("gateways.api.urls")),
     path("admin/", admin.site.urls),
+    path("", include("handbook.urls")),  # public
     path("", include("dashboard.urls")),
 ]
 
