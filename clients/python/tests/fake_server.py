@@ -36,6 +36,7 @@ class FakeServer(ThreadingHTTPServer):
         self.workspaces: dict[str, FakeWorkspace] = {}
         self.files: dict[str, dict[str, Any]] = {}
         self.images: list[dict[str, Any]] = []
+        self.usage: dict[str, Any] = {}
         self.aliases: dict[str, dict[str, Any]] = {}
         self.ssh_changes: dict[str, Any] = {}  # of what `access` answers for port 22
         self.incoming = threading.Event()  # an upload has begun
@@ -104,6 +105,7 @@ class Handler(StayingSandboxes, PublishedUrls, BaseHTTPRequestHandler):
     ROUTES: ClassVar = (
         ("POST", r"/mags-jobs", "submit"),
         ("GET", r"/mags-jobs", "list_jobs"),
+        ("GET", r"/mags-jobs/usage", "usage"),
         ("GET", r"/mags-jobs/([^/]+)", "job"),
         ("PATCH", r"/mags-jobs/([^/]+)", "change"),
         ("GET", r"/mags-jobs/([^/]+)/status", "job"),
@@ -192,6 +194,10 @@ class Handler(StayingSandboxes, PublishedUrls, BaseHTTPRequestHandler):
             self.fail(404, "workspace_not_found", "There is no such workspace.", "Check the name.")
             return
         self.fail(404, "not_found", "There is no such thing here.", "Check the name or id.")
+
+    def usage(self) -> None:
+        days = int(dict(parse_qsl(urlsplit(self.path).query))["window_days"])
+        self.answer({**self.server.usage, "window_days": days})
 
     def list_images(self) -> None:
         self.answer({"images": self.server.images, "total": len(self.server.images)})

@@ -312,3 +312,53 @@ class FileList(TypedDict):
     total: int
     page: int
     page_size: int
+
+
+class Amounts(TypedDict):
+    """What was used. None: not metered, which is not nothing. A GB is 1024³ bytes."""
+
+    vm_seconds: float
+    asleep_seconds: float
+    cpu_seconds: float | None
+    memory_gb_hours: float | None
+    storage_gb_hours: float | None
+    received_bytes: int | None
+    sent_bytes: int | None
+
+
+class UsageOfDay(Amounts):
+    day: str
+    jobs: int
+
+
+class UsageOfWorkspace(Amounts):
+    workspace: str | None
+    jobs: int
+    storage_bytes: int
+
+
+class UsageOfToken(Amounts):
+    """All are None for what was submitted in the browser, or with a token that is gone."""
+
+    token_id: int | None
+    name: str | None
+    prefix: str | None
+    revoked: bool
+    jobs: int
+
+
+class Usage(Amounts):
+    """What an account used in whole days (UTC). `storage_bytes` is what it has stored now."""
+
+    window_days: int
+    first_day: str
+    last_day: str
+    as_of: str
+    total_jobs: int
+    storage_bytes: int
+    by_day: list[UsageOfDay]
+    by_workspace: list[UsageOfWorkspace]
+    workspaces_total: int
+    by_token: list[UsageOfToken]
+    tokens_total: int
+    by_cron: list[dict[str, Any]]

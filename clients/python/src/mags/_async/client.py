@@ -9,10 +9,11 @@ from mags._async.images import Images
 from mags._async.sandboxes import Sandboxes
 from mags._async.ssh import Ssh
 from mags._async.urls import Urls
+from mags._async.usage import Usage
 from mags._async.workspaces import Workspaces
 
 
-class AsyncMags(Sandboxes, Execs, Workspaces, Urls, Ssh, Files, Images, Account):
+class AsyncMags(Sandboxes, Execs, Workspaces, Urls, Ssh, Files, Images, Usage, Account):
     """A connection to a Mags server.
 
     Server and token come from the arguments, else from MAGS_API_URL and MAGS_API_TOKEN (then

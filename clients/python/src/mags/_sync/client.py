@@ -10,10 +10,11 @@ from mags._sync.images import Images
 from mags._sync.sandboxes import Sandboxes
 from mags._sync.ssh import Ssh
 from mags._sync.urls import Urls
+from mags._sync.usage import Usage
 from mags._sync.workspaces import Workspaces
 
 
-class Mags(Sandboxes, Execs, Workspaces, Urls, Ssh, Files, Images, Account):
+class Mags(Sandboxes, Execs, Workspaces, Urls, Ssh, Files, Images, Usage, Account):
     """A connection to a Mags server.
 
     Server and token come from the arguments, else from MAGS_API_URL and MAGS_API_TOKEN (then

@@ -35,6 +35,7 @@ COMMANDS = {
     "resize": "mags.cli.workspaces:resize",
     "url": "mags.cli.urls:url",
     "image": "mags.cli.images:image",
+    "usage": "mags.cli.usage:usage",
     "login": "mags.cli.account:login",
     "logout": "mags.cli.account:logout",
     "whoami": "mags.cli.account:whoami",
