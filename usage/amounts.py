@@ -23,10 +23,10 @@ class Key(NamedTuple):
 class Amounts:
     """So much was used. None: nobody metered it."""
 
+    storage_byte_ms: int | None = None  # the other fields are columns of DailyUsage, too
     jobs: int = 0
     awake_ms: int = 0
     asleep_ms: int = 0
-    storage_byte_ms: int | None = None
     cpu_ms: int | None = None
     memory_mb_s: int | None = None
     received_bytes: int | None = None

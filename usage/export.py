@@ -21,7 +21,7 @@ def csv_text(report: Report) -> str:
     text = StringIO()
     rows = csv.writer(text)
     rows.writerow(HEADINGS)
-    rows.writerows(_cells(line) for line in report.lines)
+    rows.writerows(_cells(line) for line in report.lines())
     return text.getvalue()
 
 

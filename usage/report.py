@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import TypeVar
@@ -42,8 +42,8 @@ class Report:
     days: list[tuple[date, Amounts]]
     workspaces: list[tuple[str, Amounts]]
     tokens: list[TokenUsage]
-    lines: list[Line]
     stored: Mapping[str, int]  # bytes now, by workspace
+    lines: Callable[[], Iterable[Line]]  # in the order of days
 
     @property
     def storage_bytes(self) -> int:
@@ -73,12 +73,14 @@ def report_make(
         every_day,
         workspaces=workspaces,
         tokens=_by_token(sums, tokens),
-        lines=[
-            Line(key.day, key.workspace, TokenUsage(key.token, tokens.get(key.token), amounts))
-            for key, amounts in sorted(sums.items())
-        ],
         stored=stored,
+        lines=lambda: _lines(sums, tokens),
     )
+
+
+def _lines(sums: Mapping[Key, Amounts], tokens: Mapping[int, ApiToken]) -> Iterator[Line]:
+    for key in sorted(sums):
+        yield Line(key.day, key.workspace, TokenUsage(key.token, tokens.get(key.token), sums[key]))
 
 
 def _nothing_stored(among: Iterable[Amounts]) -> None:

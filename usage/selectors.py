@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from datetime import UTC, date
 
 from django.db.models import Min, QuerySet, Sum
@@ -18,21 +19,26 @@ from usage.window import Window
 from workspaces.models import Version
 
 UPLOADS = ""  # in the place of a workspace's name
+_COLUMNS = (
+    "owner", "day", "workspace", "token_number", "storage_byte_hours",
+    *(field.name for field in fields(Amounts) if field.name != "storage_byte_ms"),
+)  # fmt: skip
 Stored = dict[tuple[int, str], int]  # bytes by owner and workspace
 
 
-def usage_read(actor: User, window: Window, *, workspace: str = "") -> Report:
+def usage_read(actor: User, window: Window) -> Report:
     """What the actor used: of days that are written down from there, of the others from what is known now.
-
-    `workspace` leaves out what was used elsewhere.
-    """
+    Whoever acts with a token for one workspace is not told of others."""
     progress = Progress.objects.first() or Progress()
-    facts = (fact for fact in _facts(actor, window, progress) if workspace in {"", fact[0].workspace})
+    facts = _facts(actor, window, progress)
     stored = _stored(Version.objects.filter(workspace__owner=actor), Upload.objects.filter(owner=actor))
-    of_workspaces = {name: size for (_, name), size in stored.items() if workspace in {"", name}}
+    sizes = {name: size for (_, name), size in stored.items()}
+    if actor.only_workspace:
+        facts = (fact for fact in facts if fact[0].workspace == actor.only_workspace)
+        sizes = {name: size for name, size in sizes.items() if name == actor.only_workspace}
     since = progress.storage_since
     return report_make(
-        window, facts, tokens=_tokens(actor), stored=of_workspaces,
+        window, facts, tokens=_tokens(actor), stored=sizes,
         storage_since=since.astimezone(UTC).date() if since else None,
     )  # fmt: skip
 
@@ -58,17 +64,9 @@ def _facts(actor: User, window: Window, progress: Progress) -> Iterator[Fact]:
 
 
 def _written(rows: QuerySet[DailyUsage]) -> Iterator[Fact]:
-    for row in rows.iterator():
-        byte_hours = row.storage_byte_hours
-        yield (
-            Key(row.owner_id, row.day, row.workspace, row.token_number),
-            Amounts(
-                jobs=row.jobs, awake_ms=row.awake_ms, asleep_ms=row.asleep_ms,
-                storage_byte_ms=None if byte_hours is None else byte_hours * HOUR_MS,
-                cpu_ms=row.cpu_ms, memory_mb_s=row.memory_mb_s,
-                received_bytes=row.received_bytes, sent_bytes=row.sent_bytes,
-            ),
-        )  # fmt: skip
+    for owner, day, workspace, token, byte_hours, *rest in rows.values_list(*_COLUMNS).iterator():
+        stored = None if byte_hours is None else byte_hours * HOUR_MS
+        yield Key(owner, day, workspace, token), Amounts(stored, *rest)
 
 
 def _stored(versions: QuerySet[Version], uploads: QuerySet[Upload]) -> Stored:
