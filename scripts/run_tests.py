@@ -57,12 +57,12 @@ class Run:
     is_fast: bool = False
 
 
+# A package of its own, with its own settings: no Django in it.
+CLIENT = Run("The client", [], directory="clients/python", is_fast=True)
 ONE_BY_ONE = (
     Run(
         "The server, on PostgreSQL", [*DATABASE_TESTS, *BOTH_CORES, QUICK], {"MAGS_TEST_DATABASE": "postgres"}
     ),
-    # A package of its own, with its own settings: no Django in it.
-    Run("The client", BOTH_CORES, directory="clients/python", is_fast=True),
     Run("Everything quick, on SQLite", ["tests", *BOTH_CORES, QUICK], is_fast=True),
 )
 # These wait more than they compute. Each has names, ports and addresses of its own, so one does not see
@@ -73,7 +73,7 @@ SIDE_BY_SIDE = (
         Run("In the browser and on whole stacks", ["tests", "-mbrowser or stack"]),
         Run("Volumes", [VOLUMES, "-mprivileged"]),
     ),
-    (Run("Sandboxes", ["tests", f"--ignore={VOLUMES}", "-mprivileged and not (stack or browser)"]),),
+    (Run("Sandboxes", ["tests", f"--ignore={VOLUMES}", "-mprivileged and not (stack or browser)"]), CLIENT),
 )
 say_lock = threading.Lock()
 
@@ -86,8 +86,7 @@ def main() -> None:
         with building_image(directory / "image.log", is_wanted=not is_fast) as wait_for_image:
             codes += [pytest(run, directory) for run in ONE_BY_ONE if run.is_fast or not is_fast]
             wait_for_image()
-        if not is_fast:
-            codes += side_by_side(directory)
+        codes += [pytest(CLIENT, directory)] if is_fast else side_by_side(directory)
         sys.stdout.write(closing_line(directory.glob("*.xml")) + "\n")
     sys.exit(1 if any(codes) else 0)
 
