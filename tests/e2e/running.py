@@ -23,7 +23,8 @@ from tests.servers import ports_in_a_row
 
 TESTS = ROOT / "var" / "test"
 START_LIMIT_S = 30
-DATA_PORTS_MORE = 3  # for further hosts
+DATA_PORTS = 4  # three are for further hosts
+S3_PORTS = 8  # which SeaweedFS takes
 SSH_PORTS = 20  # more than a stack's tests open
 
 
@@ -129,7 +130,11 @@ def running_stack(further: Mapping[str, int] | None = None, **settings: str) -> 
 def new_layout(own: Mapping[str, str]) -> Layout:
     """Names, ports, addresses and ids that no other stack on this machine has."""
     number = secrets.randbelow(200)
-    ssh = ports_in_a_row(SSH_PORTS)
+    # In one row: of several, one might lie in another.
+    ssh = ports_in_a_row(SSH_PORTS + S3_PORTS + DATA_PORTS + 3)
+    s3 = ssh + SSH_PORTS
+    data = s3 + S3_PORTS
+    web, redis, gateway = range(data + DATA_PORTS, data + DATA_PORTS + 3)
     settings = {
         "MAGS_AGENT_IMAGE_CACHE_DIR": str(ROOT / "var/cache/images"),
         "MAGS_AGENT_NETWORK4": f"10.{30 + number}.0.0/20",
@@ -140,16 +145,15 @@ def new_layout(own: Mapping[str, str]) -> Layout:
         "MAGS_SSH_PORTS": f"{ssh}-{ssh + SSH_PORTS - 1}",
         **own,
     }
-    s3 = ports_in_a_row(8)
     instance = f"t{secrets.token_hex(3)}"
     return Layout(
         var=TESTS / instance,
         instance=instance,
-        web_port=ports_in_a_row(1),
-        redis_port=ports_in_a_row(1),
+        web_port=web,
+        redis_port=redis,
         s3_port=s3,
-        gateway_port=ports_in_a_row(1),
-        data_port=ports_in_a_row(1 + DATA_PORTS_MORE),
+        gateway_port=gateway,
+        data_port=data,
         settings=tuple(settings.items()),
     )
 
