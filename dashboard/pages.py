@@ -10,6 +10,7 @@ from django.shortcuts import render
 
 from dashboard.navigation import navigation
 
+API = "/api/v1"
 PAGE_SIZE = 25
 OF_THE_MOMENT = ("from", "done")  # they belong to one look at a page, not to its address
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
+from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -12,7 +13,7 @@ from accounts.models import User
 from jobs import logs
 from jobs.models import Job, JobEvent, Lease
 from jobs.selectors import job_events, job_list
-from jobs.states import SandboxState
+from jobs.states import JOB_FINAL, SandboxState
 from sandboxes.models import Sandbox
 from sandboxes.states import SandboxPhase
 from workspaces.models import Workspace
@@ -23,9 +24,29 @@ RAW_PAGE_LINES = 20_000
 RAW_PAGE_BYTES = 1024 * 1024
 
 
-def jobs_with_heads(actor: User, *, status: str, text: str) -> QuerySet[Job]:
+def jobs_with_heads(actor: User, *, status: str = "", workspace: str = "") -> QuerySet[Job]:
     """`job_list`, each job with the beginning of its script as `job.head`."""
-    return job_list(actor, status=status, text=text).annotate(head=Substr("script", 1, HEAD_CHARS))
+    found = job_list(actor, status=status, workspace=workspace)
+    return found.annotate(head=Substr("script", 1, HEAD_CHARS))
+
+
+def jobs_unfinished(actor: User) -> QuerySet[Job]:
+    """What waits or runs, as `jobs_with_heads`."""
+    return jobs_with_heads(actor).exclude(status__in=JOB_FINAL)
+
+
+def jobs_running(actor: User, references: Iterable[str]) -> list[Job]:
+    """Those of these ids that are the actor's and not over."""
+    ids = [reference for reference in references if _is_uuid(reference)]
+    return list(job_list(actor).filter(pk__in=ids).exclude(status__in=JOB_FINAL))
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def has_jobs(actor: User) -> bool:
@@ -69,6 +90,10 @@ def workspaces_named(actor: User, text: str) -> QuerySet[Workspace]:
     """The actor's workspaces with `text` in their names, newest first."""
     found = workspace_list(actor)
     return found.filter(name__icontains=text) if text else found
+
+
+def workspace_names(actor: User, limit: int) -> list[str]:
+    return sorted(workspace_list(actor).values_list("name", flat=True)[:limit])
 
 
 def has_workspaces(actor: User) -> bool:

@@ -1,16 +1,24 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
-from django.views.generic import RedirectView
 
-from dashboard import alias_views, diff_views, sandbox_views, views, workspace_views
+from dashboard import (
+    alias_views,
+    diff_views,
+    home_views,
+    job_list_views,
+    sandbox_views,
+    views,
+    workspace_views,
+)
 from dashboard.login import SignInView
 
 app_name = "dashboard"
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="dashboard:jobs"), name="home"),
+    path("", home_views.home, name="home"),
     path("login/", SignInView.as_view(), name="login"),
     path("logout/", LogoutView.as_view(http_method_names=["post"]), name="logout"),
-    path("jobs/", views.jobs, name="jobs"),
+    path("jobs/", job_list_views.jobs, name="jobs"),
+    path("jobs/-/stop/", job_list_views.stop, name="stop"),
     path("jobs/<str:reference>/", views.job, name="job"),
     path("jobs/<str:reference>/script.txt", views.script, name="script"),
     path("jobs/<str:reference>/output.txt", views.output, name="output"),

@@ -1,4 +1,4 @@
-"""The pages of jobs and tokens. Thin: selectors read, services write, presentation words it, templates
+"""The pages of one job, and of tokens. Thin: selectors read, services write, presentation words it, templates
 show it."""
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from typing import Any, cast
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
@@ -21,55 +20,16 @@ from accounts.models import User
 from accounts.selectors import token_list
 from core.idempotency import digest_of, idempotent
 from dashboard import presentation, selectors
-from dashboard.pages import PAGE_SIZE, address, page, searched
+from dashboard.job_rows import job_row
+from dashboard.pages import API, page
 from dashboard.sandbox_boxes import sandbox_context
 from dashboard.sandbox_cards import has_shell
 from dashboard.timeline import SHOWN_LIMIT, timeline
 from jobs.models import Job
 from jobs.selectors import job_get
 from jobs.services import JobSpec, job_submit
-from jobs.states import JobStatus
 
 SCRIPT_SHOWN_CHARS = 16_384
-API = "/api/v1"
-FILTERS = {
-    "": "All",
-    JobStatus.ACCEPTED: "Waiting",
-    JobStatus.RUNNING: "Running",
-    JobStatus.COMPLETED: "Completed",
-    JobStatus.ERROR: "Errors",
-}
-
-
-@require_safe
-@login_required
-@never_cache
-def jobs(request: HttpRequest) -> HttpResponse:
-    """The list. `?from=<job>` opens the form with that job's script and limits."""
-    actor = actor_of(request)
-    status, text = request.GET.get("status", ""), searched(request)
-    status = status if status in FILTERS else ""
-    found = Paginator(selectors.jobs_with_heads(actor, status=status, text=text), PAGE_SIZE)
-    shown = found.get_page(request.GET.get("page"))
-    source = job_get(actor, request.GET["from"]) if "from" in request.GET else None
-    context = {
-        "jobs": [_card(job, job.head) for job in shown],  # type: ignore[attr-defined]
-        "page": shown,
-        "newer_href": address(request, page=shown.number - 1),
-        "older_href": address(request, page=shown.number + 1),
-        "has_jobs": bool(shown.object_list) or selectors.has_jobs(actor),
-        "choices": [
-            {"label": label, "href": address(request, status=value, page=""), "is_current": value == status}
-            for value, label in FILTERS.items()
-        ],
-        "status": status,
-        "q": text,
-        "draft": presentation.draft(source) if source else None,
-        "submit_href": f"{API}/mags-jobs",
-        "example_cli": _cli_example(),
-        "example_curl": _curl_example(),
-    }
-    return page(request, "dashboard/jobs.html", "jobs", context)
 
 
 @require_safe
@@ -81,7 +41,7 @@ def job(request: HttpRequest, reference: str) -> HttpResponse:
     lease = selectors.current_lease(found)
     head = found.script[: SCRIPT_SHOWN_CHARS + 1]
     isolation = lease.host.isolation if lease else ""
-    card = _card(found, head)
+    card = job_row(found, head)
     context = {
         "card": card,
         "stages": presentation.stages(found),
@@ -147,11 +107,6 @@ def tokens(request: HttpRequest) -> HttpResponse:
     return page(request, "dashboard/tokens.html", "tokens", context)
 
 
-def _card(job: Job, head: str) -> presentation.JobCard:
-    lease = selectors.current_lease(job)
-    return presentation.job_card(job, head, lease.host.name if lease else "")
-
-
 def _history(job: Job) -> dict[str, Any]:
     events = selectors.newest_events(job, SHOWN_LIMIT + 1)
     return {
@@ -166,15 +121,3 @@ def _spec(job: Job) -> JobSpec:
         script=job.script, name=job.name, environment=job.environment, image=job.image, vcpus=job.vcpus,
         memory_mb=job.memory_mb, disk_gb=job.disk_gb, timeout_s=job.timeout_s, retries=job.retries,
     )  # fmt: skip
-
-
-def _cli_example() -> str:
-    return f"export MAGS_API_URL={settings.PUBLIC_URL} MAGS_API_TOKEN=mags_…\nmags run 'echo hello'"
-
-
-def _curl_example() -> str:
-    return (
-        f"curl {settings.PUBLIC_URL}{API}/mags-jobs \\\n"
-        '  -H "Authorization: Bearer $MAGS_API_TOKEN" \\\n'
-        '  -H "Content-Type: application/json" -d \'{"script": "echo hello"}\''
-    )

@@ -33,16 +33,12 @@ def text_of(client: Client, path: str, status: int = 200) -> str:
 
 
 @pytest.mark.parametrize(
-    "path", ["/jobs/", "/jobs/x/", "/jobs/x/script.txt", "/jobs/x/output.txt", "/tokens/"]
+    "path", ["/", "/jobs/", "/jobs/x/", "/jobs/x/script.txt", "/jobs/x/output.txt", "/tokens/"]
 )
 def test_strangers_are_sent_to_sign_in(client: Client, path: str) -> None:
     response = client.get(path)
     assert response.status_code == 302
     assert response["Location"] == f"/login/?next={path}"
-
-
-def test_start_page_is_the_list(client: Client) -> None:
-    assert client.get("/")["Location"] == "/jobs/"
 
 
 @pytest.mark.parametrize("page", ["", "script.txt", "output.txt"])
@@ -86,7 +82,7 @@ def test_list_filters_searches_and_pages() -> None:
     owner = user()
     agent = factories.Agent()
     agent.run(factories.job(owner, name="finished"))
-    for number in range(30):
+    for number in range(55):
         factories.job(owner, name=f"batch-{number:02}", memory_mb=8192)
     client = browser(owner)
     assert "finished" not in text_of(client, "/jobs/")  # on the second page
@@ -105,13 +101,13 @@ def test_list_costs_the_same_for_many_jobs(django_assert_num_queries: Any) -> No
     client = browser(owner)
     for _ in range(25):
         agent.run(factories.job(owner))
-    with django_assert_num_queries(4):  # session, user, count, jobs with their hosts
+    with django_assert_num_queries(5):  # session, user, count, jobs with hosts, workspaces
         client.get("/jobs/")
 
 
 def test_empty_list_teaches() -> None:
     page = text_of(browser(user()), "/jobs/")
-    assert "mags run &#x27;echo hello&#x27;" in page
+    assert "mags run &#x27;echo Hello from" in page
     assert "curl http://127.0.0.1:8080/api/v1/mags-jobs" in page
 
 
@@ -237,7 +233,7 @@ class TestSignIn:
     @pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "javascript:alert(1)"])
     def test_next_stays_on_this_site(self, client: Client, target: str) -> None:
         answer = client.post("/login/", {"username": user().email, "password": PASSWORD, "next": target})
-        assert answer["Location"] == "/jobs/"
+        assert answer["Location"] == "/"
 
     def test_wrong_password_and_unknown_person_read_alike(self, client: Client) -> None:
         for email in (user().email, "nobody@example.org"):
@@ -255,7 +251,7 @@ class TestSignIn:
         assert page.status_code == 200
 
     def test_signed_in_people_go_on(self) -> None:
-        assert browser(user()).get("/login/")["Location"] == "/jobs/"
+        assert browser(user()).get("/login/")["Location"] == "/"
 
     def test_guessing_is_slowed_down(self, client: Client, settings: Any) -> None:
         settings.LOGIN_ATTEMPTS_PER_MINUTE = 3

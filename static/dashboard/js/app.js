@@ -40,6 +40,10 @@ document.addEventListener("click", (event) => {
   const target = /** @type {Element} */ (event.target);
   const copied = /** @type {HTMLElement | null} */ (target.closest("[data-copy]"));
   if (copied) copyText(copied.dataset.copy ?? "");
+  const copies = /** @type {HTMLElement | null} */ (target.closest("[data-copies]"));
+  if (copies) copyText(document.getElementById(copies.dataset.copies ?? "")?.textContent ?? "");
+  const closer = /** @type {HTMLElement | null} */ (target.closest("[data-closes]"));
+  if (closer) /** @type {HTMLDialogElement} */ (document.getElementById(closer.dataset.closes ?? "")).close();
   const opener = /** @type {HTMLElement | null} */ (target.closest("[data-opens]"));
   if (opener) openDialog(opener.dataset.opens ?? "");
   for (const menu of document.querySelectorAll("details[data-menu][open]")) {

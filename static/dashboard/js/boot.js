@@ -29,6 +29,9 @@
   addEventListener("load", () => isWhole && sessionStorage.removeItem(KEY));
 })();
 
+// What only scripts make work is shown only where they run (base.css).
+document.documentElement.dataset.scripts = "";
+
 // The theme, before the first paint, so that a remembered one never flashes.
 (() => {
   const KEY = "mags-theme";

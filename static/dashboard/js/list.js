@@ -1,42 +1,28 @@
-/** What lists share: a search that narrows while somebody types, and keys that walk along the rows. */
+/** What lists share: htmx, which narrows them and turns their pages, and keys that walk along the rows. */
 
+import htmx from "../../vendor/htmx.js";
 import { onKey } from "./keys.js";
-import { refresh } from "./live.js";
 
-const TYPING_MS = 180;
-
-const search = /** @type {HTMLFormElement | null} */ (document.querySelector("[data-search]"));
-const query = /** @type {HTMLInputElement | null} */ (document.getElementById("q"));
-let typing = 0;
-query?.addEventListener("input", () => {
-  clearTimeout(typing);
-  typing = setTimeout(() => narrow(query.value), TYPING_MS);
-});
-search?.addEventListener("submit", (event) => {
-  event.preventDefault();
-  clearTimeout(typing);
-  if (query) narrow(query.value);
+// Addresses that people share have no empty parameters.
+document.addEventListener("htmx:configRequest", (event) => {
+  const { parameters } = /** @type {CustomEvent} */ (event).detail;
+  for (const [name, value] of Object.entries(parameters)) {
+    if (String(value).trim() === "") delete parameters[name];
+  }
 });
 
-/** @param {string} text */
-async function narrow(text) {
-  const address = new URL(location.href);
-  address.searchParams.delete("page");
-  if (text.trim()) address.searchParams.set("q", text.trim());
-  else address.searchParams.delete("q");
-  history.replaceState(null, "", address);
-  await refresh();
-}
-
-const links = () => /** @type {HTMLElement[]} */ ([...document.querySelectorAll(".row-name")]);
+const rows = () => /** @type {HTMLElement[]} */ ([...document.querySelectorAll(".row-name")]);
 
 /** @param {1 | -1} direction */
 function step(direction) {
-  const all = links();
-  const at = all.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+  const all = rows();
+  const active = document.activeElement;
+  const at = all.findIndex((name) => name === active || name.closest("tr")?.contains(active));
   all[at < 0 ? (direction > 0 ? 0 : all.length - 1) : at + direction]?.focus();
 }
 
 onKey("j", () => step(1));
 onKey("k", () => step(-1));
-onKey("/", () => query?.focus());
+onKey("/", () => document.getElementById("q")?.focus());
+
+export { htmx };

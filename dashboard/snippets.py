@@ -1,0 +1,54 @@
+"""What a newcomer can paste, with this server's address. Where the token belongs stands TOKEN."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from django.conf import settings
+
+from dashboard.pages import API
+
+PLACE = "mags_…"  # for a token
+
+
+class Snippet(NamedTuple):
+    """One way to run something. `before` and `after` are what is around the token."""
+
+    name: str
+    label: str
+    before: str
+    after: str
+    token: str = PLACE
+
+
+def first_steps() -> list[Snippet]:
+    """The same job by curl, the command line and the Python SDK."""
+    url = settings.PUBLIC_URL
+    return [
+        _snippet("curl", "curl", _CURL.format(url=url, api=API)),
+        _snippet("cli", "Command line", _CLI.format(url=url)),
+        _snippet("python", "Python", _PYTHON.format(url=url)),
+    ]
+
+
+def _snippet(name: str, label: str, text: str) -> Snippet:
+    before, _, after = text.partition("TOKEN")
+    return Snippet(name, label, before, after)
+
+
+_CURL = """curl {url}{api}/mags-jobs \\
+  -H "Authorization: Bearer TOKEN" \\
+  -H "Content-Type: application/json" \\
+  -d '{{"script": "echo Hello from $(hostname)"}}'"""
+
+_CLI = """pip install mags-client
+export MAGS_API_URL={url}
+export MAGS_API_TOKEN=TOKEN
+mags run 'echo Hello from $(hostname)'"""
+
+_PYTHON = """# pip install mags-client
+from mags import Mags
+
+mags = Mags(api_url="{url}", api_token="TOKEN")
+result = mags.run_and_wait("echo Hello from $(hostname)")
+print(result["exit_code"], [entry["message"] for entry in result["logs"]])"""
