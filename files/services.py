@@ -11,6 +11,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import User
+from core.live import Topic, tell
 from files.errors import FileTooLarge
 from files.models import Upload
 from files.names import checked_name
@@ -39,6 +40,7 @@ def upload_put(owner: User, name: str, body: IO[bytes]) -> Upload:
 def upload_create(upload: Upload) -> Upload:
     """Make known what was put."""
     upload.save(force_insert=True)
+    tell(upload.owner_id, Topic.FILES)
     return upload
 
 
@@ -46,6 +48,7 @@ def upload_delete(upload: Upload) -> None:
     """Remove the file now."""
     objectstore.delete([keys.file_key(upload.owner_id, upload.pk)])
     upload.delete()
+    tell(upload.owner_id, Topic.FILES)
 
 
 def uploads_expire() -> int:

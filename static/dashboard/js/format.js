@@ -38,3 +38,16 @@ export function relative(at, now, isExact = false) {
 export function count(n, one, many) {
   return `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
 }
+
+/** 512 B, 1.4 KB, 12 MB: powers of 1024, as the server writes them. @param {number} bytes */
+export function size(bytes) {
+  if (bytes < 1024) return `${bytes} B`;
+  let rest = bytes / 1024;
+  let unit = "KB";
+  for (const next of ["MB", "GB"]) {
+    if (rest < 1024) break;
+    rest /= 1024;
+    unit = next;
+  }
+  return `${rest < 10 ? rest.toFixed(1) : Math.round(rest)} ${unit}`;
+}

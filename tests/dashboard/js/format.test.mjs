@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { count, duration, relative } from "../../../static/dashboard/js/format.js";
+import { count, duration, relative, size } from "../../../static/dashboard/js/format.js";
 
 test("durations read as the server writes them", () => {
   const table = JSON.parse(readFileSync(new URL("../durations.json", import.meta.url), "utf8"));
@@ -23,4 +23,9 @@ test("times relative to now", () => {
 test("counts", () => {
   assert.equal(count(1, "line", "lines"), "1 line");
   assert.equal(count(100_000, "line", "lines"), "100,000 lines");
+});
+
+test("sizes read as the server writes them", () => {
+  const table = [[0, "0 B"], [1023, "1023 B"], [1434, "1.4 KB"], [12 * 1024 ** 2, "12 MB"], [3 * 1024 ** 4, "3072 GB"]];
+  for (const [bytes, text] of table) assert.equal(size(bytes), text, `${bytes} bytes`);
 });
