@@ -7,6 +7,7 @@ from dashboard import (
     home_views,
     job_list_views,
     sandbox_views,
+    usage_views,
     views,
     workspace_views,
 )
@@ -28,5 +29,6 @@ urlpatterns = [
     path("workspaces/", workspace_views.workspaces, name="workspaces"),
     path("workspaces/<str:name>/", workspace_views.workspace, name="workspace"),
     path("workspaces/<str:name>/diff/", diff_views.diff, name="diff"),
+    path("usage/", usage_views.usage, name="usage"),
     path("tokens/", views.tokens, name="tokens"),
 ]
