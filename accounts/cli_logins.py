@@ -17,9 +17,11 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Q
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
+from accounts.audit import note
 from accounts.errors import (
     CliLoginDenied,
     CliLoginExpired,
@@ -28,6 +30,7 @@ from accounts.errors import (
     CliLoginTooFast,
     NoSuchUserCode,
 )
+from accounts.event_kinds import EventKind
 from accounts.models import ApiToken, CliLogin, User
 from accounts.services import token_create
 from accounts.states import CliLoginState
@@ -78,14 +81,21 @@ def is_loopback(redirect_uri: str) -> bool:
     return found is not None and 1024 <= int(found[1]) < 65_536
 
 
-def loopback_consent(user: User, asking: Asking, challenge: str, redirect_uri: str, wish: TokenWish) -> str:
+def loopback_consent(
+    user: User, asking: Asking, challenge: str, redirect_uri: str, wish: TokenWish, request: HttpRequest
+) -> str:
     """Somebody agrees that the command on their own machine gets such a token. Answers the code for it."""
     code = secrets.token_urlsafe(32)
+    note(user, EventKind.CLI_AUTHORISED, request, host=asking.host_name, token=wish.name)
     CliLogin.objects.create(
         digest=_digest(code), challenge=challenge, redirect_uri=redirect_uri, **_said(asking),
         **_agreed(user, wish), expires_at=timezone.now() + timedelta(seconds=CODE_S),
     )  # fmt: skip
     return code
+
+
+def loopback_deny(user: User, asking: Asking, request: HttpRequest) -> None:
+    note(user, EventKind.CLI_DENIED, request, host=asking.host_name)
 
 
 def device_begin(asking: Asking) -> tuple[str, str]:
@@ -112,12 +122,14 @@ def device_find(typed: str) -> CliLogin:
     return found
 
 
-def device_consent(login: CliLogin, user: User, wish: TokenWish) -> None:
-    _decide(login, state=CliLoginState.APPROVED, **_agreed(user, wish))
+def device_consent(login: CliLogin, user: User, wish: TokenWish, request: HttpRequest) -> None:
+    _decide(login, **_agreed(user, wish))
+    note(user, EventKind.CLI_AUTHORISED, request, host=login.host_name, token=wish.name)
 
 
-def device_deny(login: CliLogin, user: User) -> None:
+def device_deny(login: CliLogin, user: User, request: HttpRequest) -> None:
     _decide(login, state=CliLoginState.DENIED, owner=user)
+    note(user, EventKind.CLI_DENIED, request, host=login.host_name)
 
 
 def _decide(login: CliLogin, **changes: object) -> None:
@@ -126,7 +138,7 @@ def _decide(login: CliLogin, **changes: object) -> None:
         raise NoSuchUserCode
 
 
-def loopback_token(code: str, verifier: str, redirect_uri: str) -> tuple[ApiToken, str]:
+def loopback_token(code: str, verifier: str, redirect_uri: str, request: HttpRequest) -> tuple[ApiToken, str]:
     """The token for a code, once. A wrong verifier spends the code too: whoever has it stole it."""
     login = CliLogin.objects.filter(digest=_digest(code), user_code_digest=None).first()
     if login is None or login.expires_at <= timezone.now():
@@ -139,10 +151,10 @@ def loopback_token(code: str, verifier: str, redirect_uri: str) -> tuple[ApiToke
     if not is_right:
         _spend(login)
         raise CliLoginRefused
-    return _mint(login)
+    return _mint(login, request)
 
 
-def device_token(device_code: str) -> tuple[ApiToken, str]:
+def device_token(device_code: str, request: HttpRequest) -> tuple[ApiToken, str]:
     """The token that a command waits for, once. Raises why there is none (yet)."""
     login = CliLogin.objects.filter(digest=_digest(device_code)).exclude(user_code_digest=None).first()
     if login is None:
@@ -155,7 +167,7 @@ def device_token(device_code: str) -> tuple[ApiToken, str]:
     if login.state == CliLoginState.PENDING:
         _note_question(login, now)
         raise CliLoginPending(retry_after_s=login.interval_s)
-    return _mint(login)
+    return _mint(login, request)
 
 
 def challenge_of(verifier: str) -> str:
@@ -180,13 +192,13 @@ def _spend(login: CliLogin) -> bool:
 
 
 @transaction.atomic
-def _mint(login: CliLogin) -> tuple[ApiToken, str]:
+def _mint(login: CliLogin, request: HttpRequest) -> tuple[ApiToken, str]:
     owner = login.owner
     if owner is None or not owner.is_active or not _spend(login):
         raise CliLoginRefused
     return token_create(
         owner, login.token_name, login.token_expires_at, scopes=login.token_scopes,
-        workspace_name=login.token_workspace,
+        workspace_name=login.token_workspace, request=request,
     )  # fmt: skip
 
 

@@ -11,13 +11,17 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
+from django.http import HttpRequest
 from django.utils import timezone
 
+from accounts.audit import note
 from accounts.errors import BadToken, EmailTaken, MissingScope, NoSuchToken, OutsideWorkspace
+from accounts.event_kinds import EventKind
 from accounts.models import ApiToken, User
 from accounts.scopes import SCOPES, Scope, with_parts
 from accounts.selectors import refusal_of, tokens_of
 from core import credentials
+from core.addresses import client_address
 from core.database import write_unless_locked
 from core.errors import Invalid
 from core.live import Topic, tell
@@ -55,6 +59,7 @@ def token_create(
     *,
     scopes: Iterable[str] = SCOPES,
     workspace_name: str = "",
+    request: HttpRequest | None = None,
 ) -> tuple[ApiToken, str]:
     """A new token and its text, which is not stored and cannot be shown again. Raises OutsideWorkspace where
     the owner acts with a token for one workspace, and this would be for more."""
@@ -72,18 +77,21 @@ def token_create(
         scopes=with_parts(scopes),
         workspace_name=own or workspace_name,
     )
+    note(owner, EventKind.TOKEN_CREATED, request, token=name, prefix=token.prefix, scope=token.scopes[-1])
     tell(owner.pk, Topic.TOKENS)
     return token, text
 
 
-def token_revoke(owner: User, token_id: int) -> None:
+def token_revoke(owner: User, token_id: int, request: HttpRequest | None = None) -> None:
     """Refuse the token from now on, and end what it holds open. Revoking it again is fine."""
-    tokens = tokens_of(owner).filter(pk=token_id)
-    if tokens.filter(revoked_at__isnull=True).update(revoked_at=timezone.now()):
-        credentials.changed()
-        tell(owner.pk, Topic.TOKENS)
-    elif not tokens.exists():
+    token = tokens_of(owner).filter(pk=token_id).first()
+    if token is None:
         raise NoSuchToken
+    with transaction.atomic():
+        if ApiToken.objects.filter(pk=token_id, revoked_at__isnull=True).update(revoked_at=timezone.now()):
+            note(owner, EventKind.TOKEN_REVOKED, request, token=token.name, prefix=token.prefix)
+            credentials.changed()
+            tell(owner.pk, Topic.TOKENS)
 
 
 def token_require(token: ApiToken, needed: Scope) -> None:
@@ -92,9 +100,9 @@ def token_require(token: ApiToken, needed: Scope) -> None:
         raise MissingScope(f"This token has not the scope `{needed}`, which this needs.")
 
 
-def token_authenticate(text: str, address: str = "") -> ApiToken:
+def token_authenticate(text: str, request: HttpRequest | None = None) -> ApiToken:
     """The live token with this text, its owner loaded. One query, and one write a minute: when it was used
-    last, and from which address."""
+    last, and where the request came from."""
     token = _TOKEN_BY_DIGEST.first(digest=_digest(text))
     if token is None:
         raise BadToken
@@ -106,7 +114,7 @@ def token_authenticate(text: str, address: str = "") -> ApiToken:
         raise refusal
     token.owner.only_workspace = token.workspace_name
     if token.last_used_at is None or token.last_used_at <= now - USED_RESOLUTION:
-        _note_use(token, now, address)
+        _note_use(token, now, client_address(request) if request is not None else "")
     return token
 
 

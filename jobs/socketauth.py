@@ -22,8 +22,7 @@ Check = Callable[[], User | None]
 
 def token_of(text: str, needs: Scope, scope: dict[str, Any]) -> ApiToken:
     """The token of this text. Raises why it does not open such a connection."""
-    address, _ = scope.get("client") or ("", 0)
-    token = token_authenticate(text, address)
+    token = token_authenticate(text, _request(scope))
     token_require(token, needs)
     return token
 
@@ -39,6 +38,17 @@ def cookie_check(scope: dict[str, Any]) -> Check | None:
     if not key or not _is_own_page(headers.get(b"origin", ""), headers.get(b"host", "")):
         return None
     return partial(_by_session, key)
+
+
+def _request(scope: dict[str, Any]) -> HttpRequest:
+    """Its handshake, as far as the address goes that it came from."""
+    headers = dict(scope["headers"])
+    request = HttpRequest()
+    request.META = {
+        "REMOTE_ADDR": (scope.get("client") or [""])[0],
+        "HTTP_X_FORWARDED_FOR": headers.get(b"x-forwarded-for", b"").decode("latin-1"),
+    }
+    return request
 
 
 def _is_own_page(origin: str, host: str) -> bool:

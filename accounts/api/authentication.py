@@ -22,7 +22,7 @@ class TokenAuthentication(BaseAuthentication):
         kind, _, text = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if kind.lower() != "bearer":
             return None
-        token = token_authenticate(text.strip(), request.META.get("REMOTE_ADDR", ""))
+        token = token_authenticate(text.strip(), request._request)
         return token.owner, token
 
     def authenticate_header(self, request: Request) -> str:

@@ -52,7 +52,7 @@ class TokensView(APIView):
         given = wanted.validated_data
         token, text = services.token_create(
             actor_of(request), given["name"], given["expires_at"],
-            scopes=given["scopes"], workspace_name=given["workspace"] or "",
+            scopes=given["scopes"], workspace_name=given["workspace"] or "", request=request._request,
         )  # fmt: skip
         shown = {**serializers.TokenOutput(token).data, "token": text}
         return Response(shown, status=status.HTTP_201_CREATED)
@@ -68,5 +68,5 @@ class TokenView(APIView):
         token = request.auth
         if isinstance(token, ApiToken) and token.pk != token_id:
             services.token_require(token, Scope.ADMIN)
-        services.token_revoke(actor_of(request), token_id)
+        services.token_revoke(actor_of(request), token_id, request._request)
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -177,6 +177,9 @@ PUBLIC = {
     "api/schema/": "describes the API, not what is stored",
     "api/docs/": "describes the API, not what is stored",
     "login/": "is where people sign in",
+    "cli/done/": "says only that one may go back to the terminal",
+    "api/v1/auth/cli/device": "is for command lines that have no token yet",
+    "api/v1/auth/cli/token": "is for command lines that have no token yet",
     "logout/": "ends one's own session and says nothing",
 }
 # Pages without a parameter that only staff sees; for others there is nothing there.
