@@ -20,7 +20,17 @@ from fake_urls import PublishedUrls
 from fake_workspaces import FakeVersion, FakeWorkspace, difference, receive
 
 TOKEN = "mags_test-token"
-TOKEN_ROW = {"id": 1, "name": "laptop", "prefix": "mags_abcd", "token": "mags_abcdef", "expires_at": None}
+TOKEN_ROW = {
+    "id": 1,
+    "name": "laptop",
+    "prefix": "mags_abcd",
+    "token": "mags_abcdef",
+    "expires_at": None,
+    "scopes": ["read", "run"],
+    "workspace": None,
+    "last_used_at": None,
+    "last_used_address": None,
+}
 
 
 class FakeServer(ThreadingHTTPServer):
@@ -389,4 +399,4 @@ class Handler(StayingSandboxes, PublishedUrls, BaseHTTPRequestHandler):
         self.send(204, b"")
 
     def me(self) -> None:
-        self.answer({"email": "you@example.org", "name": "You"})
+        self.answer({"email": "you@example.org", "name": "You", "token": TOKEN_ROW})

@@ -39,6 +39,7 @@ COMMANDS = {
     "login": "mags.cli.account:login",
     "logout": "mags.cli.account:logout",
     "whoami": "mags.cli.account:whoami",
+    "token": "mags.cli.tokens:token",
     "completion": "mags.cli.completion:completion",
 }
 

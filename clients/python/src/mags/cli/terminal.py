@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 # Where the server's advice is for programs.
 REMEDIES = {
     "job_not_found": "`mags list` shows your jobs.",
+    "token_expired": "Run `mags login`.",
+    "token_revoked": "Run `mags login`.",
     "unauthorized": "Run `mags login`.",
     "version_damaged": "`mags workspace versions` shows the others.",
     "version_not_found": "`mags workspace versions` shows which there are.",
