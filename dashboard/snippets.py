@@ -1,4 +1,4 @@
-"""What a newcomer can paste, with this server's address. Where the token belongs stands TOKEN."""
+"""What a newcomer can paste, with this server's address. `<token>` marks where the token belongs."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ def first_steps() -> list[Snippet]:
 
 
 def _snippet(name: str, label: str, text: str) -> Snippet:
-    before, _, after = text.partition("TOKEN")
+    before, _, after = text.partition("<token>")
     return Snippet(name, label, before, after)
 
 
 _CURL = """curl {url}{api}/mags-jobs \\
-  -H "Authorization: Bearer TOKEN" \\
+  -H "Authorization: Bearer <token>" \\
   -H "Content-Type: application/json" \\
   -d '{{"script": "echo Hello from $(hostname)"}}'"""
 
 _CLI = """pip install mags-client
 export MAGS_API_URL={url}
-export MAGS_API_TOKEN=TOKEN
+export MAGS_API_TOKEN=<token>
 mags run 'echo Hello from $(hostname)'"""
 
 _PYTHON = """# pip install mags-client
 from mags import Mags
 
-mags = Mags(api_url="{url}", api_token="TOKEN")
+mags = Mags(api_url="{url}", api_token="<token>")
 result = mags.run_and_wait("echo Hello from $(hostname)")
 print(result["exit_code"], [entry["message"] for entry in result["logs"]])"""
