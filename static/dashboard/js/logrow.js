@@ -10,10 +10,12 @@ export const SHOWN_CHARS = 4096;
  * @param {import("./lines.js").LineStore} store
  * @param {number} line
  * @param {RegExp | null} highlight
+ * @param {number} since Unix ms that times are counted from, or 0: the time of day
  */
-export function renderLine(store, line, highlight) {
-  const { segments } = parse(store.texts[line], store.style(line));
-  const row = renderRow(line, segments, { highlight, time: clock(store.times[line]) });
+export function renderLine(store, line, highlight, since) {
+  const { segments } = parse(store.text(line), store.style(line));
+  const at = store.time(line);
+  const row = renderRow(line, segments, { highlight, time: since ? elapsed(at - since) : clock(at) });
   row.classList.add(`is-${store.stream(line)}`);
   const length = segments.reduce((sum, segment) => sum + segment.text.length, 0);
   const hidden = Math.max(0, length - SHOWN_CHARS) + (store.dropped.get(line) ?? 0);
@@ -30,7 +32,7 @@ export function renderRow(line, segments, { highlight = null, time = "" } = {}) 
   const row = document.createElement("div");
   row.className = "log-row";
   row.dataset.line = String(line);
-  row.append(part("log-number", String(line + 1)), part("log-time", time), part("log-text", ""));
+  row.append(lineLink(line + 1), part("log-time", time), part("log-text", ""));
   row.lastElementChild?.append(renderSegments(segments, { limit: SHOWN_CHARS, highlight }));
   return row;
 }
@@ -41,6 +43,16 @@ function part(name, text) {
   span.className = name;
   span.textContent = text;
   return span;
+}
+
+/** Leads to the line from elsewhere. With the keyboard, what is found by searching is in the address. @param {number} number */
+function lineLink(number) {
+  const link = document.createElement("a");
+  link.className = "log-number";
+  link.href = `#L${number}`;
+  link.tabIndex = -1;
+  link.textContent = String(number);
+  return link;
 }
 
 /** @param {number} hidden */
@@ -58,4 +70,14 @@ function clock(at) {
   const two = (/** @type {number} */ n) => String(n).padStart(2, "0");
   const ms = String(time.getMilliseconds()).padStart(3, "0");
   return `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}.${ms}`;
+}
+
+/** +0:12.345 or +1:02:03.456. @param {number} ms */
+export function elapsed(ms) {
+  const rest = Math.max(0, ms);
+  const two = (/** @type {number} */ n) => String(Math.floor(n)).padStart(2, "0");
+  const hours = Math.floor(rest / 3_600_000);
+  const minutes = (rest % 3_600_000) / 60_000;
+  const seconds = `${two((rest % 60_000) / 1000)}.${String(rest % 1000).padStart(3, "0")}`;
+  return hours ? `+${hours}:${two(minutes)}:${seconds}` : `+${Math.floor(minutes)}:${seconds}`;
 }

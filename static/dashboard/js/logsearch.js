@@ -1,6 +1,7 @@
 /** Finds the lines that contain a text, a slice at a time so that the page stays alive. */
 
 import { plain } from "./ansi.js";
+import { lowerBound } from "./rows.js";
 
 const SLICE_MS = 10;
 
@@ -28,8 +29,20 @@ export class LogSearch extends EventTarget {
   set(query) {
     this.pattern = query ? new RegExp(query.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "gi") : null;
     this.matches = [];
-    this._scanned = 0;
+    this._scanned = this.store.first;
     this._scan();
+  }
+
+  /** The store let go of its oldest lines. */
+  trimmed() {
+    this.matches.splice(0, lowerBound(this.matches, this.store.first));
+    this._scanned = Math.max(this._scanned, this.store.first);
+  }
+
+  /** The store begins anew. */
+  restart() {
+    this.matches.length = 0;
+    this._scanned = this.store.first;
   }
 
   /** Lines from here on are new or changed. @param {number} from */
@@ -60,7 +73,7 @@ export class LogSearch extends EventTarget {
       const until = performance.now() + SLICE_MS;
       while (this._scanned < store.length) {
         pattern.lastIndex = 0;
-        if (pattern.test(plain(store.texts[this._scanned]))) this.matches.push(this._scanned);
+        if (pattern.test(plain(store.text(this._scanned)))) this.matches.push(this._scanned);
         this._scanned += 1;
         if (this._scanned % 64 === 0 && performance.now() > until) break;
       }

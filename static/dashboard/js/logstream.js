@@ -6,7 +6,7 @@
  * @typedef {import("./lines.js").Entry} Entry
  *
  * @typedef {Object} Handlers
- * @property {(entries: Entry[]) => void} onEntries
+ * @property {(entries: Entry[]) => boolean} onEntries  false: no more than the server's window now, please
  * @property {(job: Record<string, unknown>) => void} onStatus
  * @property {(job: Record<string, unknown>) => void} onEnd
  * @property {(state: "connecting" | "live" | "reconnecting" | "ended" | "refused") => void} onState
@@ -16,18 +16,18 @@ import { Reconnecting } from "./socket.js";
 
 /**
  * @param {string} path the stream's address without its query
+ * @param {number} offset where to begin
  * @param {Handlers} handlers
  */
-export function followLogs(path, { onEntries, onStatus, onEnd, onState }) {
-  let offset = 0;
-  let acknowledged = 0;
+export function followLogs(path, offset, { onEntries, onStatus, onEnd, onState }) {
+  let acknowledged = offset;
   const socket = new Reconnecting(() => `${path}?offset=${offset}`, {
     onState,
     onMessage(message) {
       if (message.type === "logs") {
-        onEntries(message.entries);
+        const wantsMore = onEntries(message.entries);
         offset = message.next_offset;
-        acknowledge();
+        if (wantsMore) acknowledge();
       } else if (message.type === "status") onStatus(message.job);
       else if (message.type === "end") {
         socket.finish();
@@ -42,5 +42,5 @@ export function followLogs(path, { onEntries, onStatus, onEnd, onState }) {
     acknowledged = offset;
     socket.send({ type: "ack", offset });
   }
-  return socket;
+  return { acknowledge, close: () => socket.close() };
 }

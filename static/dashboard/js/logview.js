@@ -17,7 +17,7 @@ const PADDING_PX = 16; // right of the text
 
 /** @typedef {import("./lines.js").LineStore} LineStore */
 
-/** Shows a LineStore in a box. Fires `follow` (follows or not) and `open` (a line, by number). */
+/** Shows a LineStore in a box. Fires `follow` (follows or not), `open` and `link` (a line). */
 export class LogView extends EventTarget {
   /** @param {HTMLElement} box the scrolled element @param {LineStore} store */
   constructor(box, store) {
@@ -29,6 +29,7 @@ export class LogView extends EventTarget {
     /** @type {RegExp | null} */
     this.highlight = null;
     this.currentLine = -1;
+    this.since = 0; // Unix ms that times are counted from, or 0: the time of day
     this.rowPx = this._charPx = this._gutterPx = 0; // measured
     this._top = 0; // px from the top of all rows to the top of the window
     this._scrollTop = 0; // what we last saw or set, to tell a person's scrolling from our own
@@ -65,6 +66,26 @@ export class LogView extends EventTarget {
     this.rows.update(this.store.length, from, (line) => this._rowsOf(line));
     for (const line of this._shown.keys()) if (line >= from) this._discard(line);
     this.draw();
+  }
+
+  /** The store let go of its oldest lines. What is in sight stays where it is. */
+  trimmed() {
+    const gone = this.rows.trim(this.store.first);
+    for (const line of this._shown.keys()) if (line < this.store.first) this._discard(line);
+    this._fit();
+    this._moveTo(this._top - gone * this.rowPx);
+    this.draw();
+  }
+
+  /** The store begins anew. */
+  restart() {
+    this.rows.first = this.store.first;
+    this._relayout(this.store.first);
+  }
+
+  /** Stop following. */
+  hold() {
+    this._setFollowing(false);
   }
 
   /** Show only these lines, or all of them. The list may grow. @param {number[] | null} lines */
@@ -119,8 +140,7 @@ export class LogView extends EventTarget {
   }
 
   _draw() {
-    const height = this.rows.total * this.rowPx;
-    this._canvas.style.height = `${Math.max(Math.min(height, TALLEST_PX), 1)}px`;
+    this._fit();
     if (this.isFollowing) this._moveTo(Infinity);
     const first = this.rows.positionAtRow(Math.floor(this._top / this.rowPx));
     const lastRow = Math.ceil((this._top + this.box.clientHeight) / this.rowPx);
@@ -134,6 +154,11 @@ export class LogView extends EventTarget {
     if (!this.rows.columns && this._body.offsetWidth > this._canvas.offsetWidth) {
       this._canvas.style.minWidth = `${this._body.offsetWidth}px`;
     }
+  }
+
+  /** The canvas is as tall as its rows, or as browsers allow. */
+  _fit() {
+    this._canvas.style.height = `${Math.max(Math.min(this.rows.total * this.rowPx, TALLEST_PX), 1)}px`;
   }
 
   /** Put exactly these rows into the document; rows that stay keep their node (and selection). */
@@ -154,7 +179,7 @@ export class LogView extends EventTarget {
 
   /** @param {number} line */
   _render(line) {
-    const row = renderLine(this.store, line, this.highlight);
+    const row = renderLine(this.store, line, this.highlight, this.since);
     row.classList.toggle("is-current", line === this.currentLine);
     if (this.rows.columns) row.style.minHeight = `${this._rowsOf(line) * this.rowPx}px`;
     return row;
@@ -162,7 +187,7 @@ export class LogView extends EventTarget {
 
   /** @param {number} line */
   _rowsOf(line) {
-    return rowCount(plain(this.store.texts[line]).slice(0, SHOWN_CHARS), this.rows.columns);
+    return rowCount(plain(this.store.text(line)).slice(0, SHOWN_CHARS), this.rows.columns);
   }
 
   /** @param {number} line */
@@ -180,9 +205,9 @@ export class LogView extends EventTarget {
   /** Work the rows out anew and keep a line where it was. @param {number} line */
   _relayout(line) {
     this.rows.reset();
-    this.rows.update(this.store.length, 0, (at) => this._rowsOf(at));
+    this.rows.update(this.store.length, this.store.first, (at) => this._rowsOf(at));
     this._canvas.style.minWidth = "";
-    this._canvas.style.height = `${Math.max(Math.min(this.rows.total * this.rowPx, TALLEST_PX), 1)}px`;
+    this._fit();
     this._moveTo(this.rows.rowOf(this.rows.positionOf(line)) * this.rowPx);
     this.redraw();
   }
@@ -250,12 +275,14 @@ export class LogView extends EventTarget {
     this.dispatchEvent(new Event("follow"));
   }
 
-  /** @param {Event} event */
+  /** @param {MouseEvent} event */
   _clicked(event) {
     const target = /** @type {HTMLElement} */ (event.target);
-    if (!target.closest("button.log-more")) return;
-    const line = Number(/** @type {HTMLElement} */ (target.closest(".log-row")).dataset.line);
-    this.dispatchEvent(new CustomEvent("open", { detail: line }));
+    const control = target.closest("button.log-more, a.log-number");
+    if (!control || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    const detail = Number(/** @type {HTMLElement} */ (control.closest(".log-row")).dataset.line);
+    this.dispatchEvent(new CustomEvent(control.matches("a") ? "link" : "open", { detail }));
   }
 }
 

@@ -10,6 +10,7 @@ export class RowIndex {
     this.shown = null;
     /** 0: lines do not wrap. */
     this.columns = 0;
+    this.first = 0; // the first line that there is
     this._count = 0;
     /** @type {number[]} with wrapping: the first row of each shown line, and the end */
     this._starts = [0];
@@ -33,7 +34,7 @@ export class RowIndex {
    * @param {(line: number) => number} rowsOf how many rows a line takes when lines wrap
    */
   update(length, changedFrom, rowsOf) {
-    this._count = this.shown ? this.shown.length : length;
+    this._count = this.shown ? this.shown.length : length - this.first;
     if (!this.columns) return;
     const from = Math.min(this.positionOf(changedFrom), this._starts.length - 1);
     this._starts.length = from + 1;
@@ -48,14 +49,29 @@ export class RowIndex {
     this._count = 0;
   }
 
+  /**
+   * The lines before this one are gone; `shown` still has them.
+   *
+   * @param {number} first
+   * @returns {number} how many rows went
+   */
+  trim(first) {
+    const gone = Math.min(this.positionOf(first), this._count);
+    const rows = this.rowOf(gone);
+    if (this.columns) this._starts = this._starts.slice(gone).map((start) => start - rows);
+    this.first = first;
+    this._count -= gone;
+    return rows;
+  }
+
   /** @param {number} position @returns {number} the line that is shown there */
   lineAt(position) {
-    return this.shown ? this.shown[position] : position;
+    return this.shown ? this.shown[position] : this.first + position;
   }
 
   /** @param {number} line @returns {number} its position, or the next shown line's */
   positionOf(line) {
-    return this.shown ? lowerBound(this.shown, line) : line;
+    return this.shown ? lowerBound(this.shown, line) : Math.max(0, line - this.first);
   }
 
   /** @param {number} row @returns {number} the position whose line covers that row */

@@ -52,6 +52,13 @@ export class Reconnecting {
     this._socket?.close();
   }
 
+  /** As `finish`, where nobody is to hear of it. */
+  close() {
+    this.state = "ended";
+    clearTimeout(this._timer);
+    this._socket?.close();
+  }
+
   _connect() {
     clearTimeout(this._timer);
     const url = new URL(this._address(), location.href);
