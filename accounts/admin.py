@@ -12,7 +12,9 @@ from django.db import transaction
 from django.http import HttpRequest
 
 from accounts import hooks
-from accounts.models import ApiToken, User
+from accounts.audit import note
+from accounts.event_kinds import EventKind
+from accounts.models import ApiToken, Invitation, SecurityEvent, User
 
 
 class UserCreationForm(AdminUserCreationForm):  # type: ignore[type-arg]
@@ -38,6 +40,9 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
+        if change and "is_active" in form.changed_data:
+            kind = EventKind.USER_RESTORED if obj.is_active else EventKind.USER_SUSPENDED
+            note(obj, kind, by=request.user)
         transaction.on_commit(partial(hooks.changed, obj))
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
@@ -56,4 +61,44 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     readonly_fields = list_display
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - Django's signature
+        return False
+
+
+@admin.register(Invitation)
+class InvitationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Who may sign in through a provider; deleting one keeps out who has not come yet."""
+
+    list_display = ("email", "created_at", "invited_by", "accepted_at", "accepted_by")
+    search_fields = ("email",)
+    list_select_related: ClassVar[list[str]] = ["invited_by", "accepted_by"]
+    fields = ("email",)
+
+    def save_model(self, request: HttpRequest, obj: Invitation, form: Any, change: bool) -> None:
+        if not change:
+            obj.email = obj.email.lower()
+            obj.invited_by = User.objects.get(pk=request.user.pk)
+            note(obj.invited_by, EventKind.INVITATION_CREATED, request, email=obj.email)
+        super().save_model(request, obj, form, change)
+
+    def has_change_permission(self, request: HttpRequest, obj: Invitation | None = None) -> bool:  # noqa: ARG002
+        return False
+
+
+@admin.register(SecurityEvent)
+class SecurityEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """To read: what is written here happened."""
+
+    list_display = ("at", "kind", "user", "address", "detail")
+    list_filter = ("kind",)
+    search_fields = ("user__email", "address")
+    list_select_related: ClassVar[list[str]] = ["user"]
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - Django's signature
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: SecurityEvent | None = None) -> bool:  # noqa: ARG002
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: SecurityEvent | None = None) -> bool:  # noqa: ARG002
         return False

@@ -87,3 +87,15 @@ class NoSuchToken(NotFound):
     code = "no_such_token"
     default_message = "There is no such token."
     default_remediation = "`GET /api/v1/auth/tokens` lists yours."
+
+
+class NoSuchIdentity(NotFound):
+    code = "no_such_identity"
+    default_message = "No account there is linked."
+    default_remediation = "Reload the page to see what is."
+
+
+class LastSignInMethod(Conflict):
+    code = "last_sign_in_method"
+    default_message = "This is the only way to sign in to this account."
+    default_remediation = "Set a password or link another account first."

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.errors import TokenExpired, TokenRevoked, UserInactive
-from accounts.models import ApiToken, User
+from accounts.models import ApiToken, SecurityEvent, User
 from core.errors import MagsError
 
 
@@ -44,6 +44,11 @@ def refusal_of(
     if expires_at is not None and expires_at <= now:
         return TokenExpired()
     return None if is_owner_active else UserInactive()
+
+
+def event_list(user: User) -> QuerySet[SecurityEvent]:
+    """What happened to their account, newest first."""
+    return SecurityEvent.objects.filter(user=user).order_by("-id")
 
 
 def user_by_email(email: str) -> User | None:

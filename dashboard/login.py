@@ -1,4 +1,4 @@
-"""Signing in with e-mail and password, and how often one may try."""
+"""The page to sign in on, with e-mail and password or a provider, and how often one may try."""
 
 from __future__ import annotations
 
@@ -6,10 +6,20 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm
-from django.contrib.auth.views import LoginView
+from django.contrib.auth.views import LoginView, LogoutView
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.http import url_has_allowed_host_and_scheme
 
+from accounts.audit import note
+from accounts.event_kinds import EventKind
+from accounts.models import User
+from accounts.providers import providers, redirect_uri
+from accounts.selectors import user_by_email
+from accounts.sessions import sign_in
 from core import bucket
+from core.addresses import client_address
+from dashboard.refusal_words import refusal_words
 
 # Over all addresses one account may be tried more often than from one: whoever guesses at it must not
 # be able to lock its owner out from elsewhere.
@@ -34,11 +44,16 @@ class SignInForm(AuthenticationForm):
         if wait_s:
             seconds = max(1, round(wait_s))
             raise ValidationError(f"Too many attempts. Try again in {seconds} s.", code="throttled")
-        return super().clean()
+        try:
+            return super().clean()
+        except ValidationError:
+            meant = user_by_email(self.cleaned_data["username"])
+            note(meant, EventKind.SIGN_IN_FAILED, self.request, method="password")
+            raise
 
     def _take(self) -> float:
         limit: int = settings.LOGIN_ATTEMPTS_PER_MINUTE
-        address = self.request.META.get("REMOTE_ADDR", "") if self.request else ""
+        address = client_address(self.request) if self.request else ""
         account = self.cleaned_data["username"].lower()
         return bucket.take(f"login:address:{address}", limit, limit) or bucket.take(
             f"login:account:{account}", limit * ACCOUNT_SHARE, limit * ACCOUNT_SHARE
@@ -46,8 +61,44 @@ class SignInForm(AuthenticationForm):
 
 
 class SignInView(LoginView):
-    """Sends on to `next` (only within this site) or to the jobs."""
+    """Sends on to `next` (only within this site) or to the start page."""
 
     authentication_form = SignInForm
     template_name = "dashboard/login.html"
     redirect_authenticated_user = True
+
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        user = form.get_user()
+        assert isinstance(user, User)  # noqa: S101 - there is no other kind; for the type checker
+        sign_in(self.request, user, "password")
+        return HttpResponseRedirect(self.get_success_url())
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context = super().get_context_data(**kwargs)
+        offered = providers()
+        is_tried = self.request.method == "POST" or self.request.GET.get("with") == "password"
+        return {
+            **context,
+            "providers": offered,
+            "is_form_open": is_tried or not offered,
+            "problem": refusal_words(self.request),
+            "is_over": self.request.GET.get("done") == "everywhere",
+            "google_redirect": redirect_uri("google"),
+        }
+
+
+class SignOutView(LogoutView):
+    http_method_names = ["post"]  # noqa: RUF012 - as Django declares it
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if isinstance(request.user, User):
+            note(request.user, EventKind.SIGNED_OUT, request)
+        return super().post(request, *args, **kwargs)
+
+
+def safe_next(request: HttpRequest, href: str) -> str:
+    """`href` if it leads to this site, else nothing."""
+    is_ours = url_has_allowed_host_and_scheme(
+        href, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    return href if is_ours else ""

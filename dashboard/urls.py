@@ -1,4 +1,3 @@
-from django.contrib.auth.views import LogoutView
 from django.urls import path
 
 from dashboard import (
@@ -6,18 +5,23 @@ from dashboard import (
     diff_views,
     home_views,
     job_list_views,
+    provider_views,
     sandbox_views,
+    settings_views,
     usage_views,
     views,
     workspace_views,
 )
-from dashboard.login import SignInView
+from dashboard.login import SignInView, SignOutView
 
 app_name = "dashboard"
 urlpatterns = [
     path("", home_views.home, name="home"),
     path("login/", SignInView.as_view(), name="login"),
-    path("logout/", LogoutView.as_view(http_method_names=["post"]), name="logout"),
+    path("login/<slug:provider>/", provider_views.begin, name="provider"),
+    path("login/<slug:provider>/callback/", provider_views.answer, name="provider_answer"),
+    path("logout/", SignOutView.as_view(), name="logout"),
+    path("settings/", settings_views.settings_page, name="settings"),
     path("jobs/", job_list_views.jobs, name="jobs"),
     path("jobs/-/stop/", job_list_views.stop, name="stop"),
     path("jobs/<str:reference>/", views.job, name="job"),

@@ -7,6 +7,7 @@ default, and `DEBUG` is off unless asked for.
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -28,6 +29,24 @@ def secret(name: str, *default: str) -> str:
     return env.str(name, *default)
 
 
+def all_or_none(**values: str) -> None:
+    """Settings that mean something only together."""
+    missing = [f"MAGS_{name}" for name, value in values.items() if not value]
+    if missing and len(missing) < len(values):
+        given = [f"MAGS_{name}" for name, value in values.items() if value]
+        raise ImproperlyConfigured(
+            f"{', '.join(given)} without {', '.join(missing)}: set all of them or none"
+        )
+
+
+def require_safe_issuer(url: str) -> None:
+    """Whoever can change what a provider answers can sign in as anybody."""
+    parts = urlsplit(url)
+    is_here = parts.hostname in {"127.0.0.1", "localhost", "::1"}
+    if not parts.hostname or parts.scheme not in ({"http", "https"} if is_here else {"https"}):
+        raise ImproperlyConfigured(f"MAGS_OIDC_ISSUER: {url!r} is not an https:// address")
+
+
 def ports(text: str) -> range:
     """Of `first-last`."""
     first, _, last = text.partition("-")
@@ -38,6 +57,7 @@ def ports(text: str) -> range:
 
 DEBUG = env.bool("DEBUG", False)
 SECRET_KEY = secret("SECRET_KEY")
+VERSION: str = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
 VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var"))).resolve()
 
 # Where people reach the dashboard and the API, e.g. http://127.0.0.1:8080
@@ -158,13 +178,18 @@ CELERY_BEAT_SCHEDULE = {
     "expire aliases": {"task": "aliases.expire", "schedule": 3600.0},
     "expire SSH ports": {"task": "ssh.expire", "schedule": 3600.0},
     "expire files": {"task": "files.expire", "schedule": 3600.0},
+    "forget old sign-ins": {"task": "accounts.forget_old", "schedule": 3600.0},
     "write down usage": {"task": "usage.write_down", "schedule": 3600.0, "options": {"expires": 3600}},
     "look at storage": {"task": "usage.look_at_storage", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 
 # --- People -----------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["accounts.backends.LimitedBackend"]
+AUTHENTICATION_BACKENDS = [
+    "accounts.backends.LimitedBackend",
+    "accounts.providers.Google",
+    "accounts.providers.OpenIdConnect",
+]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
@@ -177,6 +202,32 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_NAME = "mags_session"
 CSRF_COOKIE_NAME = "mags_csrf"
+
+# --- Signing in with Google or another OpenID Connect provider (docs/howto/sign-in.md) --------
+GOOGLE_CLIENT_ID = env.str("GOOGLE_CLIENT_ID", "")
+GOOGLE_CLIENT_SECRET = secret("GOOGLE_CLIENT_SECRET", "")
+GOOGLE_ISSUER = env.str("GOOGLE_ISSUER", "https://accounts.google.com")  # another one only in tests
+all_or_none(GOOGLE_CLIENT_ID=GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET=GOOGLE_CLIENT_SECRET)
+OIDC_ISSUER = env.str("OIDC_ISSUER", "")
+OIDC_CLIENT_ID = env.str("OIDC_CLIENT_ID", "")
+OIDC_CLIENT_SECRET = secret("OIDC_CLIENT_SECRET", "")
+OIDC_NAME = env.str("OIDC_NAME", "single sign-on")  # on the button: Continue with ...
+all_or_none(OIDC_ISSUER=OIDC_ISSUER, OIDC_CLIENT_ID=OIDC_CLIENT_ID, OIDC_CLIENT_SECRET=OIDC_CLIENT_SECRET)
+for _issuer in filter(None, (GOOGLE_ISSUER, OIDC_ISSUER)):
+    require_safe_issuer(_issuer)
+SIGN_IN_DOMAINS = [str(domain).strip().lower() for domain in env.list("SIGN_IN_DOMAINS", [""]) if domain]
+SIGN_IN_INVITE_ONLY = env.bool("SIGN_IN_INVITE_ONLY", False)
+SECURITY_EVENT_DAYS = env.int("SECURITY_EVENT_DAYS", 365)
+SOCIAL_AUTH_REQUESTS_TIMEOUT = 10  # s; a page waits for the provider
+SOCIAL_AUTH_PIPELINE = [
+    "social_core.pipeline.social_auth.social_details",
+    "social_core.pipeline.social_auth.social_uid",
+    "social_core.pipeline.social_auth.social_user",
+    "accounts.pipeline.person_admitted",
+    "accounts.pipeline.account_made",
+    "social_core.pipeline.social_auth.associate_user",
+    "accounts.pipeline.identity_described",
+]
 
 # --- Security headers -------------------------------------------------------------------------
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -281,6 +332,9 @@ CHAIN_VERSIONS = env.int("CHAIN_VERSIONS", 360)  # small increments on a full ve
 COLLECT_GRACE_HOURS = env.int("COLLECT_GRACE_HOURS", 24)
 FILE_LIMIT_MB = env.int("FILE_LIMIT_MB", 512)
 FILE_TTL_DAYS = env.int("FILE_TTL_DAYS", 7)
+
+# --- Metrics (docs/reference/metrics.md): with the token; without one, from this machine only -------
+METRICS_TOKEN = secret("METRICS_TOKEN", "")
 
 # --- Hosts ------------------------------------------------------------------------------------
 HEARTBEAT_S = env.int("HEARTBEAT_S", 5)
