@@ -31,3 +31,12 @@ def tell(owner_id: int, *topics: Topic) -> None:
 def live_group(owner_id: int, topic: Topic) -> str:
     """What `core.wakeup` knows it as."""
     return f"live.{owner_id}.{topic}"
+
+
+def tell_staff(*topics: Topic) -> None:
+    """As `tell`, about what belongs to the installation: to all who look after it."""
+    wake_on_commit(*(staff_group(topic) for topic in topics))
+
+
+def staff_group(topic: Topic) -> str:
+    return f"live.staff.{topic}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from accounts.models import User
-from core.live import Topic, live_group
+from core.live import Topic, live_group, staff_group
 from core.wakeup import listening
 from jobs.consumers import SignedInConsumer
 
@@ -17,6 +17,8 @@ class LiveConsumer(SignedInConsumer):
 
     async def follow(self, actor: User) -> None:
         topics = {live_group(actor.pk, topic): topic for topic in Topic}
+        if actor.is_staff:
+            topics |= {staff_group(topic): topic for topic in Topic}
         async with listening(*topics) as waiter:
             await self.tell("ready")
             while True:

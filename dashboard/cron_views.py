@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from dashboard.pages import page
@@ -14,6 +15,7 @@ SCRIPT = "mags run -w backups './backup.sh'"
 
 @require_safe
 @login_required
+@never_cache
 def cron(request: HttpRequest) -> HttpResponse:
     context = {"crontab": _crontab(), "workflow": _workflow()}
     return page(request, "dashboard/cron.html", "cron", context)

@@ -1,4 +1,4 @@
-from django.urls import path
+from django.urls import include, path
 
 from dashboard import (
     alias_views,
@@ -35,4 +35,5 @@ urlpatterns = [
     path("workspaces/<str:name>/diff/", diff_views.diff, name="diff"),
     path("usage/", usage_views.usage, name="usage"),
     path("tokens/", views.tokens, name="tokens"),
+    path("", include("dashboard.staff_urls")),
 ]

@@ -9,6 +9,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from hosts.states import HostEventKind, HostState
+
 
 class EnrolmentToken(models.Model):
     """Lets one new host join, once. Only the SHA-256 of its text is stored."""
@@ -74,6 +76,33 @@ class Host(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def state(self) -> HostState:
+        if self.revoked_at is not None:
+            return HostState.REVOKED
+        if self.boot_epoch == 0:
+            return HostState.NEW
+        if not self.is_online:
+            return HostState.LOST
+        return HostState.DRAINING if self.is_draining or self.is_agent_draining else HostState.ONLINE
+
+
+class HostEvent(models.Model):
+    """One thing that happened to a host: its history, written with the change itself."""
+
+    host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField(default=timezone.now)
+    kind = models.CharField(max_length=20, choices=[(k, k) for k in HostEventKind])
+    by = models.CharField(max_length=254, blank=True)  # the e-mail address of who did it; empty: nobody
+
+    class Meta:
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["host", "-id"], name="host_event_newest")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.host_id} {self.kind}"
 
 
 HAS_ROOM = Q(used_sandboxes__lt=F("capacity_sandboxes"))

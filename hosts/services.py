@@ -12,9 +12,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import DateTimeField, F, IntegerField, QuerySet
 from django.utils import timezone
 
+from core.live import Topic, tell_staff
 from core.prepared import Param, Prepared, PreparedUpdate
 from hosts.errors import BadEnrolmentToken, BadHostKey, HostNameTaken, NoSuchHost, StaleBoot
-from hosts.models import EnrolmentToken, Host
+from hosts.models import EnrolmentToken, Host, HostEvent
+from hosts.states import HostEventKind
 
 KEY_PREFIX = "magshost_"
 ENROLMENT_PREFIX = "magsenrol_"
@@ -88,6 +90,7 @@ def host_enrol(token: str, name: str, agent_version: str) -> tuple[Host, str]:
         except IntegrityError as error:
             raise HostNameTaken from error
         EnrolmentToken.objects.filter(pk=used.pk).update(host=host)
+        _note(host.pk, HostEventKind.ENROLLED)
     return host, key
 
 
@@ -120,6 +123,7 @@ def host_boot(
         )
         if not is_won:
             raise StaleBoot
+        _note(host_id, HostEventKind.BOOTED)
         return Boot(epoch, host.machine_boot_id not in ("", machine_boot_id), host.revision)
 
 
@@ -133,6 +137,9 @@ def host_heartbeat(host_id: UUID, boot_epoch: int, *, capacity: Capacity, is_age
     )
     if not is_current:
         raise StaleBoot
+    last = HostEvent.objects.filter(host_id=host_id).order_by("-pk").values_list("kind", flat=True).first()
+    if last == HostEventKind.LOST:
+        _note(host_id, HostEventKind.BACK)
     return is_agent_draining or Host.objects.filter(pk=host_id, is_draining=True).exists()
 
 
@@ -151,7 +158,10 @@ def host_require_boot(host: Host, boot_epoch: int) -> None:
 def host_offline(host_id: UUID, *, silent_since: datetime) -> bool:
     """Give the host up unless it was heard of meanwhile. True: it is offline by this call."""
     silent = Host.objects.filter(pk=host_id, is_online=True, last_seen_at__lt=silent_since)
-    return bool(silent.update(is_online=False))
+    if not silent.update(is_online=False):
+        return False
+    _note(host_id, HostEventKind.LOST)
+    return True
 
 
 def host_revision_next(host_id: UUID) -> int:
@@ -188,10 +198,12 @@ def host_give_room(host_id: UUID, memory_mb: int) -> None:
     _GIVE_ROOM(host_id=host_id, memory_mb=memory_mb)
 
 
-def host_drain(name: str, *, is_draining: bool) -> None:
+def host_drain(name: str, *, is_draining: bool, by: str = "") -> None:
     """Let the host finish what it has and give it nothing new, or end that."""
-    if not Host.objects.filter(name=name, revoked_at__isnull=True).update(is_draining=is_draining):
-        raise NoSuchHost
+    with transaction.atomic():
+        host = _named(name)
+        if Host.objects.filter(pk=host.pk, is_draining=not is_draining).update(is_draining=is_draining):
+            _note(host.pk, HostEventKind.DRAINED if is_draining else HostEventKind.UNDRAINED, by)
 
 
 def host_publishes_images(name: str, *, is_allowed: bool) -> None:
@@ -200,10 +212,25 @@ def host_publishes_images(name: str, *, is_allowed: bool) -> None:
         raise NoSuchHost
 
 
-def host_revoke(name: str) -> None:
+def host_revoke(name: str, *, by: str = "") -> None:
     """Refuse the host's key from now on, and free its name. Its leases end as those of a lost host do."""
-    if not Host.objects.filter(name=name, revoked_at__isnull=True).update(revoked_at=timezone.now()):
+    with transaction.atomic():
+        host = _named(name)
+        if Host.objects.filter(pk=host.pk, revoked_at__isnull=True).update(revoked_at=timezone.now()):
+            _note(host.pk, HostEventKind.REVOKED, by)
+
+
+def _named(name: str) -> Host:
+    host = Host.objects.filter(name=name, revoked_at__isnull=True).first()
+    if host is None:
         raise NoSuchHost
+    return host
+
+
+def _note(host_id: UUID, kind: HostEventKind, by: str = "") -> None:
+    """Write it down, in the transaction of the change itself."""
+    HostEvent.objects.create(host_id=host_id, kind=kind, by=by)
+    tell_staff(Topic.HOSTS)
 
 
 def _current(host_id: UUID, boot_epoch: int) -> QuerySet[Host]:

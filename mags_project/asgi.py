@@ -12,6 +12,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 
 from core.asgi import Http, OnThreads
 from core.bodylimit import BodyLimit
+from core.counting import Counted
 from core.daphne import bound
 from dashboard.routing import websocket_urlpatterns as of_pages
 from execs.routing import websocket_urlpatterns as of_execs
@@ -22,6 +23,7 @@ bound()
 accept_uploads()
 http = OnThreads(Http())
 websockets = AuthMiddlewareStack(URLRouter([*of_jobs, *of_execs, *of_pages]))  # type: ignore[no-untyped-call]
-application = ProtocolTypeRouter(  # type: ignore[no-untyped-call]
+router = ProtocolTypeRouter(  # type: ignore[no-untyped-call]
     {"http": Uploads(http, others=BodyLimit(http)), "websocket": OnThreads(websockets)}
 )
+application = Counted(router)

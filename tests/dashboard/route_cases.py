@@ -96,6 +96,10 @@ def alias(owner: User) -> dict[str, str]:
     return {"subdomain": alias_create(owner, name_of(owner, "alias"), name_of(owner, "space"), None).name}
 
 
+def host(owner: User) -> dict[str, str]:  # of nobody: all who are staff see it
+    return {"host_id": str(Agent().host.pk)}
+
+
 def upload(owner: User) -> dict[str, str]:
     made = Upload.objects.create(
         owner=owner, name="a", size_bytes=1, sha256="0" * 64, expires_at=timezone.now() + timedelta(days=1)
@@ -136,6 +140,7 @@ CASES: dict[str, Case] = {
     "jobs/<str:reference>/again/": Case(page_of_job, {"POST": {"key": "k"}}),
     "workspaces/<str:name>/": Case(workspace, {"POST": {"action": "disk", "disk_gb": 5}}),
     "workspaces/<str:name>/diff/": Case(workspace),
+    "hosts/<uuid:host_id>/": Case(host, {"POST": {"action": "drain"}}, is_for_staff=True),
     # The API
     "api/v1/auth/tokens/<int:token_id>": Case(token),
     "api/v1/mags-url-aliases/<str:subdomain>": Case(alias),
@@ -171,9 +176,9 @@ SOCKETS: dict[str, SocketCase] = {
 
 # Pages that anybody may read, with why that is right. All others send strangers to sign in.
 PUBLIC = {
-    "": "leads to the jobs, which send people to sign in",
     "healthz": "says only that the process answers",
     "readyz": "load balancers ask without an account",
+    "metrics": "is for programs with a token, or on this machine; test_hosts.py looks at that",
     "api/schema/": "describes the API, not what is stored",
     "api/docs/": "describes the API, not what is stored",
     "login/": "is where people sign in",
@@ -181,8 +186,22 @@ PUBLIC = {
     "api/v1/auth/cli/device": "is for command lines that have no token yet",
     "api/v1/auth/cli/token": "is for command lines that have no token yet",
     "logout/": "ends one's own session and says nothing",
+    "login/<slug:provider>/": "begins to sign somebody in",
+    "login/<slug:provider>/callback/": "is where a provider sends them back to, with a state that it checks",
+    "docs/": "is the documentation",
+    "docs/search": "is the documentation",
+    "docs/decisions/": "is the documentation",
+    "docs/<path:slug>/": "is the documentation",
+    "docs/<path:slug>.md": "is the documentation",
+    "skill.md": "is the documentation",
+    "llms.txt": "is the documentation",
+    "llms-full.txt": "is the documentation",
 }
 # Pages without a parameter that only staff sees; for others there is nothing there.
-STAFF: set[str] = set()
+STAFF = {"hosts/", "hosts/health/"}
 # What takes unsafe methods without a CSRF token, with why that is right.
-WITHOUT_CSRF: dict[str, str] = {}
+WITHOUT_CSRF = {
+    f"api/{version}/auth/cli/{step}": "sees no session: it takes a secret that only the command line has"
+    for version in ("v1", "v2")
+    for step in ("device", "token")
+}

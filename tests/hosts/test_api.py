@@ -195,7 +195,7 @@ def test_a_host_speaks_only_for_itself() -> None:
 def test_host_list_shows_every_host() -> None:
     online, client = enrolled("a-online")
     heartbeat(client, boot(online))
-    enrolled("b-offline")
+    enrolled("b-new")
     enrolled("c-revoked")
     host_revoke("c-revoked")
     out = io.StringIO()
@@ -203,7 +203,7 @@ def test_host_list_shows_every_host() -> None:
     lines = [line.split("\t")[:3] for line in out.getvalue().splitlines()]
     assert lines == [
         ["a-online", "online", "0/4"],
-        ["b-offline", "offline", "0/0"],
+        ["b-new", "new", "0/0"],
         ["c-revoked", "revoked", "0/0"],
     ]
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from hosts.models import Host
 from hosts.selectors import host_list
 
 
@@ -19,14 +18,6 @@ class Command(BaseCommand):
         for host in host_list():
             seen = f"{host.last_seen_at:%Y-%m-%dT%H:%M:%SZ}" if host.last_seen_at else "never"
             self.stdout.write(
-                f"{host.name}\t{_state(host)}\t{host.used_sandboxes}/{host.capacity_sandboxes}"
+                f"{host.name}\t{host.state}\t{host.used_sandboxes}/{host.capacity_sandboxes}"
                 f"\t{host.used_memory_mb}/{host.capacity_memory_mb}\t{seen}\t{host.agent_version}"
             )
-
-
-def _state(host: Host) -> str:
-    if host.revoked_at:
-        return "revoked"
-    if not host.is_online:
-        return "offline"
-    return "draining" if host.is_draining or host.is_agent_draining else "online"
