@@ -8,7 +8,6 @@ default, and `DEBUG` is off unless asked for.
 from __future__ import annotations
 
 import tomllib
-import tomllib
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -58,7 +57,6 @@ def ports(text: str) -> range:
 
 DEBUG = env.bool("DEBUG", False)
 SECRET_KEY = secret("SECRET_KEY")
-VERSION: str = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
 VERSION: str = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
 VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var"))).resolve()
 
@@ -182,7 +180,7 @@ CELERY_BEAT_SCHEDULE = {
     "expire files": {"task": "files.expire", "schedule": 3600.0},
     "forget old sign-ins": {"task": "accounts.forget_old", "schedule": 3600.0},
     "write down usage": {"task": "usage.write_down", "schedule": 3600.0, "options": {"expires": 3600}},
-    "look at storage": {"task": "usage.look_at_storage", "schedule": 3600.0, "options": {"expires": 3600}},
+    "look at storage": {"task": "usage.look_at_storage", "schedule": 600.0, "options": {"expires": 600}},
 }
 
 # --- People -----------------------------------------------------------------------------------
@@ -334,9 +332,6 @@ CHAIN_VERSIONS = env.int("CHAIN_VERSIONS", 360)  # small increments on a full ve
 COLLECT_GRACE_HOURS = env.int("COLLECT_GRACE_HOURS", 24)
 FILE_LIMIT_MB = env.int("FILE_LIMIT_MB", 512)
 FILE_TTL_DAYS = env.int("FILE_TTL_DAYS", 7)
-
-# --- Metrics (docs/reference/metrics.md): with the token; without one, from this machine only -------
-METRICS_TOKEN = secret("METRICS_TOKEN", "")
 
 # --- Metrics (docs/reference/metrics.md): with the token; without one, from this machine only -------
 METRICS_TOKEN = secret("METRICS_TOKEN", "")
