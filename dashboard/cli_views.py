@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -35,6 +35,8 @@ TRIES_PER_MINUTE = 10  # of one person to type a code
 @never_cache
 def loopback(request: HttpRequest) -> HttpResponse:
     """Consent for a command on the machine of this browser."""
+    if not request.GET:  # typed by hand
+        return redirect("dashboard:device")
     query = LoopbackQuery(request.GET)
     if problem := query.problem():
         return render(request, "dashboard/cli_refused.html", {"problem": problem}, status=problem.status)

@@ -20,6 +20,7 @@ from accounts.models import User
 from accounts.selectors import token_list
 from core.idempotency import digest_of, idempotent
 from dashboard import presentation, selectors
+from dashboard.cli_forms import SCOPE_CHOICES
 from dashboard.job_rows import job_row
 from dashboard.pages import API, page
 from dashboard.sandbox_boxes import sandbox_context
@@ -30,6 +31,7 @@ from jobs.selectors import job_get
 from jobs.services import JobSpec, job_submit
 
 SCRIPT_SHOWN_CHARS = 16_384
+WORKSPACES_SUGGESTED = 200
 
 
 @require_safe
@@ -102,6 +104,11 @@ def tokens(request: HttpRequest) -> HttpResponse:
         "tokens": token_list(actor_of(request)),
         "tokens_href": f"{API}/auth/tokens",
         "public_url": settings.PUBLIC_URL,
+        "login_command": f"mags login --url {settings.PUBLIC_URL}",
+        "scopes": SCOPE_CHOICES,
+        "workspaces": selectors.workspaces_named(actor_of(request), "").values_list("name", flat=True)[
+            :WORKSPACES_SUGGESTED
+        ],
         "now": timezone.now(),
     }
     return page(request, "dashboard/tokens.html", "tokens", context)

@@ -19,7 +19,9 @@ form.addEventListener("submit", async (event) => {
   submit.disabled = true;
   await attempt(async () => {
     const expires_at = days ? new Date(Date.now() + days * DAY_MS).toISOString() : null;
-    show((await call("POST", form.action, { name, expires_at })).token);
+    const scopes = [fields.get("scope")];
+    const workspace = String(fields.get("workspace")).trim() || null;
+    show((await call("POST", form.action, { name, expires_at, scopes, workspace })).token);
     form.reset();
   });
   submit.disabled = false;
@@ -49,7 +51,8 @@ async function attempt(action) {
     refresh();
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    problem.textContent = String(error.fields.name ? `Name: ${error.fields.name}` : error.message);
+    const [field] = Object.keys(error.fields);
+    problem.textContent = field ? `${field[0].toUpperCase()}${field.slice(1)}: ${error.fields[field]}` : error.message;
     problem.hidden = false;
   }
 }
