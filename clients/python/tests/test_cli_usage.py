@@ -48,7 +48,7 @@ def test_terminal_shows_totals_and_a_table(mags: Command) -> None:
     text = shown(mags)
     assert "2026-11-22 to 2026-11-23 (UTC)" in text
     assert "Sandbox time 1 h 2 min awake, 1 min 0 s asleep" in text
-    assert "3.0 GB now, 1.50 GB-hours" in text
+    assert "3.0 GB now, over time 1.50 GB-hours" in text
     assert "(no workspace)" in text
     assert "The 2 most used of 300." in text
 

@@ -84,7 +84,10 @@ def _totals(answer: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
         ("Sandbox time", f"{_time(answer['vm_seconds'])} awake, {_time(answer['asleep_seconds'])} asleep"),
         ("CPU time", _time(answer["cpu_seconds"])),
         ("Memory", _gb_hours(answer["memory_gb_hours"])),
-        ("Storage", f"{human.size(answer['storage_bytes'])} now, {_gb_hours(answer['storage_gb_hours'])}"),
+        (
+            "Storage",
+            f"{human.size(answer['storage_bytes'])} now, over time {_gb_hours(answer['storage_gb_hours'])}",
+        ),
         ("Traffic", traffic),
     )
 
@@ -118,7 +121,9 @@ def _left_out(answer: Mapping[str, Any], by: str) -> str:
 def _time(seconds: float | None) -> str:
     from mags.cli import human
 
-    return NOT_METERED if seconds is None else human.duration(round(seconds * 1000))
+    if seconds is None:
+        return NOT_METERED
+    return human.duration(round(seconds * 1000)) if seconds else "0 s"
 
 
 def _gb_hours(count: float | None) -> str:
