@@ -63,6 +63,12 @@ class Contents:
     def entries(self) -> tuple[Entry, ...]:
         return (*self.ordered, *self.decisions)
 
+    @property
+    def background(self) -> frozenset[Entry]:
+        """Pages for who changes Mags: of little use to who asks how to use it."""
+        folded = (entry for section in self.sections if section.is_folded for entry in section.entries)
+        return frozenset((*folded, *self.decisions))
+
     def by_slug(self, slug: str) -> Entry | None:
         return next((entry for entry in self.entries if entry.slug == slug), None)
 

@@ -36,7 +36,7 @@ FORMATTER = HtmlFormatter(nowrap=True, classprefix="t-")
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """What the info string of a fence says: ```bash run tab=CLI title=build.sh"""
+    """What the info string of a fence says: ```python run tab=Python file=ci.py"""
 
     language: str
     tab: str
@@ -46,11 +46,12 @@ class Fence:
     def of(cls, info: str) -> Fence:
         language, *words = info.split() or [""]
         options = dict(word.split("=", 1) for word in words if "=" in word)
-        return cls(language, options.get("tab", ""), options.get("title", ""))
+        title = options.get("title") or options.get("file") or ("Output" if "output" in words else "")
+        return cls(language, options.get("tab", ""), title)
 
     @property
     def label(self) -> str:
-        return self.tab or self.title or NAMES.get(self.language, self.language)
+        return self.title or self.tab or NAMES.get(self.language, self.language)
 
 
 def code_block(code: str, info: str) -> SafeString:

@@ -9,12 +9,13 @@ from functools import lru_cache
 
 from markdown_it.token import Token
 
-from handbook.contents import Entry, contents
+from handbook.contents import Contents, Entry, contents
 from handbook.library import source, stamp
 from handbook.markdown import parse, plain
 
 WORD = re.compile(r"[a-z0-9]+")
 WEIGHTS = {"title": 12.0, "heading": 6.0, "text": 1.0}
+BACKGROUND = 0.3  # of the weight that the same words have on a page for users
 MOST_COUNTED = 4  # times of a word in one piece; more of the same is no better answer
 
 
@@ -43,21 +44,28 @@ def words(text: str) -> list[str]:
 
 
 def index() -> Index:
-    entries = contents().entries
-    return _index(entries, sum(stamp(entry) for entry in entries))
+    found = contents()
+    return _index(found, sum(stamp(entry) for entry in found.entries))
 
 
 @lru_cache(maxsize=1)
-def _index(entries: tuple[Entry, ...], _stamp: int) -> Index:
-    pieces = tuple(piece for entry in entries for piece in _pieces(entry))
+def _index(found: Contents, _stamp: int) -> Index:
+    pieces = tuple(piece for entry in found.entries for piece in _pieces(entry))
     weights: dict[str, dict[int, float]] = defaultdict(dict)
     for number, piece in enumerate(pieces):
-        title = piece.entry.title if not piece.anchor else ""
-        for place, text in (("title", title), ("heading", piece.heading), ("text", piece.text)):
-            for word, count in Counter(words(text)).items():
-                held = weights[word].get(number, 0.0)
-                weights[word][number] = held + WEIGHTS[place] * min(count, MOST_COUNTED)
+        factor = BACKGROUND if piece.entry in found.background else 1.0
+        for word, weight in _weights(piece).items():
+            weights[word][number] = weight * factor
     return Index(pieces, dict(weights))
+
+
+def _weights(piece: Piece) -> dict[str, float]:
+    weights: dict[str, float] = defaultdict(float)
+    title = piece.entry.title if not piece.anchor else ""
+    for place, text in (("title", title), ("heading", piece.heading), ("text", piece.text)):
+        for word, count in Counter(words(text)).items():
+            weights[word] += WEIGHTS[place] * min(count, MOST_COUNTED)
+    return weights
 
 
 def _pieces(entry: Entry) -> list[Piece]:

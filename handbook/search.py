@@ -94,13 +94,15 @@ def _is_one_edit_apart(one: str, other: str) -> bool:
 
 
 def _excerpt(text: str, known: set[str]) -> tuple[tuple[str, bool], ...]:
-    pattern = re.compile(
-        rf"\b({'|'.join(sorted(map(re.escape, known), key=len, reverse=True))})\b", re.IGNORECASE
-    )
+    """The text around the first hit, cut between words."""
+    longest_first = sorted(map(re.escape, known), key=len, reverse=True)
+    pattern = re.compile(rf"\b({'|'.join(longest_first)})\b", re.IGNORECASE)
     first = pattern.search(text)
     begin = max(0, first.start() - LEAD) if first else 0
     if begin:
         begin = text.find(" ", begin) + 1
     cut = text[begin : begin + EXCERPT]
-    parts = pattern.split(("… " if begin else "") + cut + (" …" if begin + EXCERPT < len(text) else ""))
+    if begin + EXCERPT < len(text):
+        cut = f"{cut.rpartition(' ')[0] or cut} …"
+    parts = pattern.split(f"… {cut}" if begin else cut)
     return tuple((part, at % 2 == 1) for at, part in enumerate(parts) if part)

@@ -32,6 +32,7 @@ class Call:
     method: str
     path: str
     words: str
+    needs_token: bool
     in_path: tuple[Field, ...]
     in_query: tuple[Field, ...]
     in_header: tuple[Field, ...]
@@ -77,6 +78,7 @@ class _Reader:
             method=method.upper(),
             path=path,
             words=operation.get("description", ""),
+            needs_token={"token": []} in operation.get("security", []),
             in_path=self._parameters(parameters, "path"),
             in_query=self._parameters(parameters, "query"),
             in_header=self._parameters(parameters, "header"),

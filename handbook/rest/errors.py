@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from core.errors import MagsError
 from handbook.rest.document import Call
 
-ALWAYS = ("unauthorized", "throttled")
 UNKNOWN = {  # what answers a path's parameter that names nothing
     "job": "job_not_found",
     "name": "workspace_not_found",
@@ -30,7 +29,10 @@ def failures(call: Call, own: tuple[str, ...]) -> list[Failure]:
     known = known_failures()
     bad_input = ["invalid"] if call.body or call.in_query else []
     unknown = [UNKNOWN.get(field.name, "not_found") for field in call.in_path]
-    return [known[code] for code in dict.fromkeys([*bad_input, *unknown, *own, *ALWAYS])]
+    always = ["throttled"]
+    if call.needs_token:
+        always = ["unauthorized", *(["missing_scope"] if call.method != "GET" else []), *always]
+    return [known[code] for code in dict.fromkeys([*bad_input, *unknown, *own, *always])]
 
 
 def known_failures() -> dict[str, Failure]:

@@ -17,15 +17,18 @@ from handbook.rest.document import Call
 
 EXAMPLES = Path(settings.BASE_DIR) / "docs/api/examples.toml"
 VARIABLE = re.compile(r"\$([A-Z_]+)")
+QUOTED_VARIABLE = re.compile(r"[\"']\$([A-Z_]+)[\"']")
 PYTHON_HEAD = "from mags import Mags\n\nmags = Mags()\n\n"
+PYTHON_HEADER = """\
+request.add_header("Authorization", f"Bearer {os.environ['MAGS_API_TOKEN']}")
+"""
 PYTHON_WITHOUT_SDK = """\
 import json
 import os
 from urllib.request import Request, urlopen
 
 request = Request(f"{{os.environ['MAGS_API_URL']}}{target}"{data}, method="{method}")
-request.add_header("Authorization", f"Bearer {{os.environ['MAGS_API_TOKEN']}}")
-request.add_header("Content-Type", "application/json")
+{token}request.add_header("Content-Type", "application/json")
 with urlopen(request) as answer:
     print(answer.status, answer.read().decode())
 """
@@ -63,7 +66,7 @@ def curl(call: Call, example: Example) -> str:
     words = ["curl", *([] if call.method in ("GET", "POST") else ["-X", call.method])]
     if call.method == "POST" and example.body is None and not example.upload:
         words += ["-X", "POST"]
-    options = ['-H "Authorization: Bearer $MAGS_API_TOKEN"']
+    options = ['-H "Authorization: Bearer $MAGS_API_TOKEN"'] if call.needs_token else []
     if example.upload:
         options.append(f"-F file=@{example.upload}")
     if example.body is not None:
@@ -77,12 +80,14 @@ def python(call: Call, example: Example) -> str:
     if example.python:
         return f"{PYTHON_HEAD}{example.python.strip()}\n"
     target = VARIABLE.sub(lambda found: f"{{{found[1].lower()}}}", _target(call, example))
-    data = f", json.dumps({example.body!r}).encode()" if example.body is not None else ""
-    return PYTHON_WITHOUT_SDK.format(target=target, data=data, method=call.method)
+    body = QUOTED_VARIABLE.sub(lambda found: found[1].lower(), repr(example.body))
+    data = f", json.dumps({body}).encode()" if example.body is not None else ""
+    token = PYTHON_HEADER if call.needs_token else ""
+    return PYTHON_WITHOUT_SDK.format(target=target, data=data, method=call.method, token=token)
 
 
 def node(call: Call, example: Example) -> str:
-    headers = ["Authorization: `Bearer ${process.env.MAGS_API_TOKEN}`"]
+    headers = ["Authorization: `Bearer ${process.env.MAGS_API_TOKEN}`"] if call.needs_token else []
     options, before = [], ""
     if call.method != "GET":
         options.append(f'method: "{call.method}"')
@@ -93,7 +98,7 @@ def node(call: Call, example: Example) -> str:
         headers.append('"Content-Type": "application/json"')
         options.append(f"body: JSON.stringify({_node_value(example.body)})")
     options.insert(0 if call.method == "GET" else 1, f"headers: {{ {', '.join(headers)} }}")
-    target = VARIABLE.sub(lambda found: f"${{{_camel(found[1])}}}", _target(call, example))
+    target = VARIABLE.sub(lambda found: f"${{{camel(found[1])}}}", _target(call, example))
     lines = "".join(f"  {option},\n" for option in options)
     address = f"`${{process.env.MAGS_API_URL}}{target}`"
     return f"{before}const response = await fetch({address}, {{\n{lines}}});\n{_node_end(call, example)}"
@@ -113,8 +118,8 @@ def _node_form(name: str) -> str:
 
 
 def _node_value(value: dict[str, Any]) -> str:
-    pairs = (f"{name}: {json.dumps(each)}" for name, each in value.items())
-    return f"{{ {', '.join(pairs)} }}"
+    pairs = ", ".join(f"{name}: {json.dumps(each)}" for name, each in value.items())
+    return f"{{ {QUOTED_VARIABLE.sub(lambda found: camel(found[1]), pairs)} }}"
 
 
 def _target(call: Call, example: Example) -> str:
@@ -125,10 +130,12 @@ def _target(call: Call, example: Example) -> str:
     return f"{path}?{urlencode(example.query)}" if example.query else path
 
 
-def _camel(name: str) -> str:
+def camel(name: str) -> str:
     first, *others = name.lower().split("_")
     return first + "".join(word.title() for word in others)
 
 
 def _shell_quoted(text: str) -> str:
+    if VARIABLE.search(text):  # which the shell replaces within double quotes only
+        return '"' + text.replace('"', '\\"') + '"'
     return "'" + text.replace("'", "'\\''") + "'"
