@@ -86,7 +86,7 @@ class JobAccessView(JobWaitingView):
 class JobSshKeyView(JobWaitingView):
     @extend_schema(
         operation_id="job_ssh_key_revoke",
-        responses=outputs.SshKeyRevokedOutput,
+        responses={200: outputs.SshKeyRevokedOutput},
         examples=examples.SSH_KEY_REVOKED,
     )
     def delete(self, request: Request, job: str) -> Response | None:
