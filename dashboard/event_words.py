@@ -40,6 +40,23 @@ REASONS: Mapping[str, str] = {
     Refusal.OTHER_PERSON: "somebody else had signed in meanwhile",
     Refusal.UNAVAILABLE: "the provider did not answer",
 }
+# The first that is found counts: browsers also name the ones that they are like.
+PROGRAMS = (
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("CriOS/", "Chrome"),
+    ("Safari/", "Safari"),
+)
+SYSTEMS = (
+    ("Windows", "Windows"),
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Mac OS X", "macOS"),
+    ("Linux", "Linux"),
+)
 TROUBLE = (EventKind.SIGN_IN_FAILED, EventKind.USER_SUSPENDED)
 
 
@@ -49,6 +66,7 @@ class EventRow:
     at: datetime
     address: str
     agent: str
+    browser: str
     is_trouble: bool
 
 
@@ -58,8 +76,16 @@ def event_row(event: SecurityEvent) -> EventRow:
         at=event.at,
         address=event.address,
         agent=event.agent,
+        browser=browser_words(event.agent),
         is_trouble=event.kind in TROUBLE,
     )
+
+
+def browser_words(agent: str) -> str:
+    """The program and its system, where they are known ones; else the first word of what it says."""
+    program = next((name for mark, name in PROGRAMS if mark in agent), agent.partition("/")[0][:40])
+    system = next((name for mark, name in SYSTEMS if mark in agent), "")
+    return f"{program} on {system}" if program and system else program
 
 
 def _sentence(event: SecurityEvent) -> str:

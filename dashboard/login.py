@@ -48,7 +48,7 @@ class SignInForm(AuthenticationForm):
             return super().clean()
         except ValidationError:
             meant = user_by_email(self.cleaned_data["username"])
-            note(meant, EventKind.SIGN_IN_FAILED, self.request, method="password")
+            note(meant, EventKind.SIGN_IN_FAILED, self.request, method="a password")
             raise
 
     def _take(self) -> float:
@@ -70,7 +70,7 @@ class SignInView(LoginView):
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         user = form.get_user()
         assert isinstance(user, User)  # noqa: S101 - there is no other kind; for the type checker
-        sign_in(self.request, user, "password")
+        sign_in(self.request, user, "a password")
         return HttpResponseRedirect(self.get_success_url())
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
