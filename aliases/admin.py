@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from aliases.models import Alias
-from workspaces.admin import ReadOnlyAdmin
+from core.admin import ReadOnlyAdmin
 
 
 @admin.register(Alias)

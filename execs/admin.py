@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.contrib import admin
 
+from core.admin import ReadOnlyAdmin
 from execs.models import Exec
-from jobs.admin import ReadOnlyAdmin
 
 
 @admin.register(Exec)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.contrib import admin
 
+from core.admin import ReadOnlyAdmin
 from ssh.models import Door
-from workspaces.admin import ReadOnlyAdmin
 
 
 @admin.register(Door)

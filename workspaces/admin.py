@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from core.admin import ReadOnlyAdmin, ReadOnlyInline
+from core.errors import MagsError
 from workspaces.models import StoredObject, Version, Workspace
+from workspaces.services import workspaces_check
+from workspaces.tasks import check
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    show_full_result_count = False  # a count of all rows is slow on large tables
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        return False
+class VersionInline(ReadOnlyInline):
+    model = Version
+    fields = (
+        "number",
+        "reason",
+        "tree_bytes",
+        "stored_bytes",
+        "made_at",
+        "durable_at",
+        "damaged_at",
+        "expired_at",
+    )
+    ordering = ("-number",)
 
 
 @admin.register(Workspace)
@@ -36,10 +41,35 @@ class WorkspaceAdmin(ReadOnlyAdmin):
         "deleted_at",
         "used_at",
     )
-    list_filter = ("is_saved",)
+    list_filter = (
+        "is_saved",
+        ("damaged_at", admin.EmptyFieldListFilter),
+        ("deleted_at", admin.EmptyFieldListFilter),
+    )
     list_select_related = ("owner",)
     search_fields = ("id", "name", "owner__email", "holder")
+    search_help_text = "Id, name, the owner's e-mail address, or the sandbox that holds it"
     ordering = ("-created_at",)
+    inlines = (VersionInline,)
+    actions = ("check_sizes", "check_bytes")
+
+    @admin.action(description="Check: is every object there, with its size?")
+    def check_sizes(self, request: HttpRequest, chosen: QuerySet[Workspace]) -> None:
+        """Asks the store for each object, so it is for a few workspaces."""
+        try:
+            checked = workspaces_check(is_deep=False, only=list(chosen.values_list("pk", flat=True)))
+        except MagsError as error:
+            self.message_user(request, f"{error.message} {error.remediation}", messages.ERROR)
+            return
+        level = messages.ERROR if checked.findings else messages.SUCCESS
+        self.message_user(request, checked.words, level)
+
+    @admin.action(description="Check every byte, in the background (see the workspace's history)")
+    def check_bytes(self, request: HttpRequest, chosen: QuerySet[Workspace]) -> None:
+        for workspace in chosen:
+            check.delay(str(workspace.pk), request.user.pk or 0)
+        words = f"{len(chosen)} to check. The result is written to the history of each, and damage is marked."
+        self.message_user(request, words)
 
 
 @admin.register(Version)

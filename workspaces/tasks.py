@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from celery import shared_task
+from uuid import UUID
 
+from celery import shared_task
+from django.contrib.admin.models import CHANGE, LogEntry
+
+from core.errors import MagsError
 from workspaces import services
+from workspaces.models import Workspace
 
 
 @shared_task(name="workspaces.complete_records")
@@ -36,3 +41,14 @@ def collect() -> int:
 def expire_comparisons() -> int:
     """Forget what old comparisons of versions found."""
     return services.comparisons_expire()
+
+
+@shared_task(name="workspaces.check")
+def check(workspace_id: str, asked_by: int) -> None:
+    """Read every byte of a workspace's versions, and write what was found to its history."""
+    workspaces = Workspace.objects.filter(pk=UUID(workspace_id))
+    try:
+        words = f"Checked: {services.workspaces_check(only=[UUID(workspace_id)]).words}"
+    except MagsError as error:
+        words = f"Not checked: {error.message}"
+    LogEntry.objects.log_actions(asked_by, workspaces, CHANGE, words, single_object=True)

@@ -45,9 +45,11 @@ def test_host_page_hides_the_key_and_drains(admin: Client) -> None:
     host = Host.objects.create(name="h", key_digest="d" * 64)
     address = f"/admin/hosts/host/{host.pk}/change/"
     assert "d" * 64 not in admin.get(address).text
-    admin.post(address, {"is_draining": "on", "used_sandboxes": "7"})
+    form = {"events-TOTAL_FORMS": "0", "events-INITIAL_FORMS": "0"}
+    admin.post(address, form | {"is_draining": "on", "used_sandboxes": "7", "publishes_images": "on"})
     host.refresh_from_db()
-    assert host.is_draining
+    assert host.publishes_images
+    assert not host.is_draining  # there is an action for that, which writes down who did it
     assert host.used_sandboxes == 0
 
 

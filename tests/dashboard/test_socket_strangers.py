@@ -72,7 +72,7 @@ async def _answer(route: Route, path: str, person: User | None, origin: str) -> 
     headers = [(b"host", HOST.encode()), (b"origin", origin.encode())]
     if person is not None:
         headers.append((b"cookie", (await sync_to_async(_cookie)(person)).encode()))
-    end = WebsocketCommunicator(websockets, path, headers=headers)
+    end: Any = WebsocketCommunicator(websockets, path, headers=headers)  # type: ignore[no-untyped-call]
     is_open, code = await end.connect(PATIENCE_S)
     if not is_open:
         return int(code or 0)
@@ -83,7 +83,7 @@ async def _answer(route: Route, path: str, person: User | None, origin: str) -> 
     while _is_refusal(heard):  # what goes before the close says why
         heard = await end.receive_output(PATIENCE_S)
     await end.disconnect()
-    return heard["text"] if heard["type"] == "websocket.send" else heard["code"]
+    return str(heard["text"]) if heard["type"] == "websocket.send" else int(heard["code"])
 
 
 def _is_refusal(heard: dict[str, Any]) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from workspaces import keys, objectstore
 from workspaces.errors import BadManifest
@@ -33,14 +34,26 @@ class Checked:
     size_bytes: int = 0
     findings: list[Finding] = field(default_factory=list)
 
+    @property
+    def words(self) -> str:
+        """In a sentence, with the first of what was found."""
+        text = f"{self.versions} versions, {self.objects} objects, {self.size_bytes} bytes: "
+        if not self.findings:
+            return f"{text}no problems."
+        first = self.findings[0]
+        found = f"Version {first.version.number}: {first.key} {first.problem}."
+        return f"{text}{len(self.findings)} problems. {found}"
 
-def workspaces_check(*, is_deep: bool = True) -> Checked:
-    """Check all versions and mark those that are damaged; deep reads every byte, and takes marks back
-    where all is right again."""
+
+def workspaces_check(*, is_deep: bool = True, only: Collection[UUID] | None = None) -> Checked:
+    """Check all versions, or those of `only` these workspaces, and mark those that are damaged; deep reads
+    every byte, and takes marks back where all is right again."""
     checked = Checked()
     problems: dict[int, str] = {}  # by the object's row; objects are shared, each is read once
     seen: set[int] = set()
     versions = Version.objects.select_related("workspace", "parent").order_by("workspace_id", "number")
+    if only is not None:
+        versions = versions.filter(workspace__in=only)
     for version in versions.iterator():
         found = list(_check_version(version, problems, seen, checked, is_deep=is_deep))
         checked.versions += 1
