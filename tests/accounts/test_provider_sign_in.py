@@ -281,6 +281,13 @@ def test_a_callback_with_nonsense_is_no_failure_of_ours(person: Person) -> None:
         assert problem_of(answer), query
 
 
+def test_attempts_are_limited_by_address(person: Person, settings: Any) -> None:
+    settings.LOGIN_ATTEMPTS_PER_MINUTE = 1
+    answers = [person.client.get("/login/google/callback/?code=x") for _ in range(6)]
+    assert [problem_of(answer) for answer in answers] == ["expired"] * 5 + ["throttled"]
+    assert len(events(None)) == 5
+
+
 def test_linking_and_unlinking(provider: Provider) -> None:
     owner = factories.user()
     browser = Client()
