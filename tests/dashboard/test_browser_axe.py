@@ -17,7 +17,7 @@ from tests.jobs import held
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
 Open = Callable[..., Page]
-EMPTY = ("/jobs/", "/sandboxes/", "/workspaces/", "/aliases/", "/tokens/")
+EMPTY = ("/", "/design/", "/jobs/", "/sandboxes/", "/workspaces/", "/aliases/", "/tokens/")
 FILLED = (*EMPTY, "/workspaces/web/", "/workspaces/web/diff/?from=1&to=2")
 
 
