@@ -44,6 +44,17 @@ REASON_SENTENCES: dict[str, str] = {
     Reason.WORKSPACE_DAMAGED: "Stored data of its workspace is missing or changed. The script did not run.",
 }
 
+# What to do about it. The words before may be a host's own; these are not.
+REASON_REMEDIES: dict[str, str] = {
+    Reason.NO_HOST: "Start the host's agent, or add a host.",
+    Reason.OOM: "Run it again with more memory: Edit and run, Limits.",
+    Reason.TIMED_OUT: "Run it again with a longer timeout, or with none.",
+    Reason.DISK_FULL: "Run it again with a larger disk, or remove what it need not keep.",
+    Reason.START_FAILED: "Run it again. If that fails too, the host's log says why.",
+    Reason.HOST_LOST: "Look at what it has done, then run it again; with retries that happens by itself.",
+    Reason.WORKSPACE_DAMAGED: "Restore an earlier version on the workspace's page.",
+}
+
 
 class Label(NamedTuple):
     """A word for a state, and the tone it is said in (a CSS class)."""
@@ -64,6 +75,7 @@ class JobCard:
     label: str
     tone: str
     sentence: str
+    remedy: str
     exit_code: int | None
     duration: str
     running_since: datetime | None
@@ -121,6 +133,7 @@ def job_card(job: Job, head: str, host: str) -> JobCard:
         label=word,
         tone=tone,
         sentence=job.message or REASON_SENTENCES.get(job.reason, ""),
+        remedy=REASON_REMEDIES.get(job.reason, ""),
         exit_code=job.exit_code,
         duration="" if job.script_duration_ms is None else duration_text(job.script_duration_ms),
         running_since=job.started_at if is_running else None,

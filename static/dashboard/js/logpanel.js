@@ -139,7 +139,7 @@ export function setUpLog(panel, path, { onChange }) {
     state.textContent = feed?.isPaused ? "Waiting for you" : isLoading ? "Loading" : STATES[name];
     find("[data-log-count]").textContent = count(known, "line", "lines");
     find("[data-log-earlier]").hidden = store.first === 0;
-    find("[data-log-earlier] span").textContent = `The first ${count(store.first, "line is", "lines are")} not in this page any more.`;
+    find("[data-log-gone]").textContent = `The first ${count(store.first, "line is", "lines are")} not in this page any more.`;
     const missed = store.length - seen;
     follow.hidden = view.isFollowing || (name === "ended" && missed === 0);
     follow.textContent = missed > 0 && !feed?.isPaused ? `↓ ${count(missed, "new line", "new lines")}` : "↓ Follow";
