@@ -15,7 +15,7 @@ from core.errors import Invalid
 SCOPE_CHOICES = (
     (Scope.READ.value, "Read", "Looks at jobs, output and files, and changes nothing."),
     (Scope.RUN.value, "Run", "Also runs and stops jobs, gives commands, and opens URLs and SSH."),
-    (Scope.ADMIN.value, "Admin", "Also makes and revokes tokens, this one’s successors included."),
+    (Scope.ADMIN.value, "Admin", "Also makes and revokes tokens, with any of these scopes."),
 )
 EXPIRY_CHOICES = (("7", "7 days"), ("30", "30 days"), ("90", "90 days"), ("365", "A year"), ("", "Never"))
 EXPIRY_DEFAULT = "90"
