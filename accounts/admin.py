@@ -6,8 +6,10 @@ from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
+from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
@@ -16,8 +18,28 @@ from accounts import hooks
 from accounts.audit import note
 from accounts.event_kinds import EventKind
 from accounts.models import ApiToken, Invitation, SecurityEvent, User
+from accounts.selectors import user_by_email
 from accounts.services import token_revoke
 from accounts.suspension import has_belongings, user_allow
+
+
+class AdminSignInForm(AdminAuthenticationForm):
+    """Administrators may sign in here too, and that is noted as everywhere."""
+
+    def clean(self) -> dict[str, Any]:
+        try:
+            cleaned = super().clean()
+        except ValidationError:
+            meant = user_by_email(self.cleaned_data.get("username", ""))
+            note(meant, EventKind.SIGN_IN_FAILED, self.request, method="a password")
+            raise
+        user = self.get_user()
+        if isinstance(user, User):
+            note(user, EventKind.SIGNED_IN, self.request, method="a password")
+        return cleaned
+
+
+admin.site.login_form = AdminSignInForm
 
 
 class UserCreationForm(AdminUserCreationForm):  # type: ignore[type-arg]
@@ -134,7 +156,7 @@ class InvitationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def save_model(self, request: HttpRequest, obj: Invitation, form: Any, change: bool) -> None:
         if not change:
             obj.email = obj.email.lower()
-            obj.invited_by = User.objects.get(pk=request.user.pk)
+            obj.invited_by = request.user if isinstance(request.user, User) else None
             note(obj.invited_by, EventKind.INVITATION_CREATED, request, email=obj.email)
         super().save_model(request, obj, form, change)
 

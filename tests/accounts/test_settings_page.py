@@ -138,6 +138,13 @@ def test_passwords_are_noted_right_or_wrong() -> None:
     assert newest(owner).kind == EventKind.SIGNED_IN
 
 
+def test_signing_in_to_the_administration_is_noted_too() -> None:
+    admin = factories.user(is_staff=True)
+    for password, kind in (("wrong", EventKind.SIGN_IN_FAILED), (factories.PASSWORD, EventKind.SIGNED_IN)):
+        Client().post("/admin/login/", {"username": admin.email, "password": password})
+        assert newest(admin).kind == kind
+
+
 def test_an_administrator_who_switches_an_account_off_is_noted() -> None:
     admin, owner = factories.user(is_staff=True, is_superuser=True), factories.user()
     form = {"email": owner.email, "name": ""}
