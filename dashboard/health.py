@@ -116,8 +116,8 @@ def _background(now: datetime) -> Check:
         else "They have never run."
     )
     advice = (
-        "Lost hosts are not noticed and nothing is brought back. Start beat and worker (`make up`,"
-        " or `systemctl status` where they run) and read their logs."
+        "Lost hosts are not noticed and nothing is brought back. Start beat and worker (make up does), and"
+        " read their logs."
     )
     return Check("Worker and beat", state, text, advice)
 

@@ -20,6 +20,7 @@ LABELS = {
     HostState.LOST: ("Lost", "bad", "Its agent has fallen silent. What ran there was given up."),
     HostState.REVOKED: ("Revoked", "quiet", "Its key is refused for good."),
 }
+MB_PER_GB = 1024
 EVENTS = {
     HostEventKind.ENROLLED: "Joined with a one-time token",
     HostEventKind.BOOTED: "Its agent started",
@@ -38,7 +39,7 @@ class Meter:
     label: str
     used: int
     total: int
-    unit: str = ""
+    words: str
 
     @property
     def percent(self) -> int:
@@ -102,15 +103,23 @@ def host_card(host: Host) -> HostCard:
     label, tone, sentence = LABELS[host.state]
     used_vcpus: int = vars(host)["used_vcpus"]
     meters = (
-        Meter("Sandboxes", host.used_sandboxes, host.capacity_sandboxes),
-        Meter("vCPUs", used_vcpus, host.capacity_vcpus),
-        Meter("Memory", host.used_memory_mb, host.capacity_memory_mb, "MB"),
+        _count("Sandboxes", host.used_sandboxes, host.capacity_sandboxes),
+        _count("vCPUs", used_vcpus, host.capacity_vcpus),
+        _memory(host.used_memory_mb, host.capacity_memory_mb),
     )
     return HostCard(
         host=host, label=label, tone=tone, sentence=sentence, meters=meters,
         href=reverse("dashboard:host", args=[host.pk]),
         runs=vars(host)["live_leases"], kept=vars(host)["live_sandboxes"],
     )  # fmt: skip
+
+
+def _count(label: str, used: int, total: int) -> Meter:
+    return Meter(label, used, total, f"{used} / {total}")
+
+
+def _memory(used_mb: int, total_mb: int) -> Meter:
+    return Meter("Memory", used_mb, total_mb, f"{used_mb / MB_PER_GB:.1f} / {total_mb / MB_PER_GB:.1f} GB")
 
 
 def occupants(leases: Iterable[Lease], sandboxes: Iterable[Sandbox]) -> list[Occupant]:

@@ -24,6 +24,7 @@ from hosts.services import enrolment_token_create
 
 SECTION = "hosts"
 TOKEN_LIFETIME = timedelta(hours=24)
+SETUP = "python3 -m deploy setup\n.venv/bin/python -m hostagent doctor"
 SHOWN = 100  # of what runs on one host
 EVENTS_SHOWN = 20
 DONE = {
@@ -46,6 +47,7 @@ def hosts(request: HttpRequest) -> HttpResponse:
         "newer_href": address(request, page=shown.number - 1),
         "older_href": address(request, page=shown.number + 1),
         "enrolment": _enrolment(token) if token else "",
+        "setup": SETUP,
         "token_hours": TOKEN_LIFETIME // timedelta(hours=1),
     }
     return page(request, "dashboard/hosts.html", SECTION, context)

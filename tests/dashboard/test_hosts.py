@@ -59,7 +59,7 @@ def test_the_list_says_how_full_each_host_is(staff: Client) -> None:
     held.idle(agent, owner, vcpus=1, memory_mb=512)
     page = text_of(staff, "/hosts/")
     assert agent.host.name in page
-    for figure in ("2 / 4", "3 / 4", "1536 / 8192"):
+    for figure in ("2 / 4", "3 / 4", "1.5 / 8.0 GB"):
         assert figure in page
     page = text_of(staff, f"/hosts/{agent.host.pk}/")
     assert "alone" in page
