@@ -33,7 +33,9 @@ def test_empty_list_says_how_to_begin(mags: Command) -> None:
 
 
 def test_login_asks_for_the_token_and_does_not_show_it(mags: Command, server: FakeServer) -> None:
-    with Terminal(mags, "login", "--token", "-", "--url", server.url, MAGS_API_TOKEN=None, MAGS_API_URL=None) as terminal:
+    with Terminal(
+        mags, "login", "--token", "-", "--url", server.url, MAGS_API_TOKEN=None, MAGS_API_URL=None
+    ) as terminal:
         terminal.expect(b"Paste the token")
         terminal.type(TOKEN.encode() + b"\n")
         shown = terminal.rest()
