@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from dashboard.pages import page
@@ -31,6 +32,7 @@ STATUSES = {
 
 @require_safe
 @login_required
+@never_cache
 def design(request: HttpRequest) -> HttpResponse:
     context = {"colours": COLOURS, "type": TYPE, "spaces": SPACES, "statuses": STATUSES}
     return page(request, "dashboard/design.html", "design", context)
