@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { plain } from "../../../static/dashboard/js/ansi.js";
-import { KEPT_CHARS, LineStore } from "../../../static/dashboard/js/lines.js";
+import { HELD_LINES, KEPT_CHARS, LineStore } from "../../../static/dashboard/js/lines.js";
 
 const AT = "2026-11-23T07:00:00.000Z";
 const entry = (message, more = {}) => ({ timestamp: AT, message, stream: "stdout", ...more });
@@ -100,4 +100,44 @@ test("a million lines", () => {
   assert.equal(lines.length, 1_000_000);
   assert.equal(lines.texts[999_999], "line 999999");
   assert.equal(lines.times[999_999], Date.parse(AT));
+});
+
+/** A store that was given so many lines of ten bytes each, without being trimmed. */
+const full = (lines) => {
+  const made = new LineStore();
+  for (let n = 0; n < lines; n += 1) made.append(entry(`line ${n}`, { offset: n * 10 }));
+  return made;
+};
+
+test("a full store lets go of its oldest lines, and the others keep their numbers", () => {
+  const lines = full(HELD_LINES - 1);
+  assert.equal(lines.isFull, false);
+  lines.append(entry("last", { stream: "stderr" }));
+  assert.equal(lines.isFull, true);
+  lines.trim();
+  assert.equal(lines.isFull, false);
+  assert.equal(lines.first, HELD_LINES / 4);
+  assert.equal(lines.length, HELD_LINES);
+  assert.equal(lines.text(lines.first), `line ${lines.first}`);
+  assert.deepEqual([lines.text(HELD_LINES - 1), lines.stream(HELD_LINES - 1)], ["last", "stderr"]);
+});
+
+test("what goes on of a line that is not held is left out", () => {
+  const lines = new LineStore();
+  lines.append(entry("begun", { partial: true, stream: "stderr" }));
+  for (let n = 1; n < HELD_LINES; n += 1) lines.append(entry("x"));
+  lines.trim();
+  lines.append(entry(" and ended", { stream: "stderr" }));
+  lines.append(entry("next", { stream: "stderr" }));
+  assert.deepEqual([lines.length, lines.text(HELD_LINES)], [HELD_LINES + 1, "next"]);
+});
+
+test("reading begins anew where a line begins, in the colours it had", () => {
+  const lines = new LineStore();
+  for (let n = 0; n < 25_000; n += 1) lines.append(entry(n === 9_999 ? "\x1b[31mred" : `line ${n}`, { offset: n * 10 }));
+  assert.equal(lines.rewind(19_999), 100_000);
+  assert.deepEqual([lines.first, lines.length], [10_000, 10_000]);
+  lines.append(entry("line 10000", { offset: 100_000 }));
+  assert.deepEqual([lines.text(10_000), lines.style(10_000).fg], ["line 10000", 1]);
+  assert.equal(lines.rewind(3), 0);
 });
