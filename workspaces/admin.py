@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from celery import current_app
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -10,7 +11,6 @@ from core.admin import ReadOnlyAdmin, ReadOnlyInline
 from core.errors import MagsError
 from workspaces.models import StoredObject, Version, Workspace
 from workspaces.services import workspaces_check
-from workspaces.tasks import check
 
 
 class VersionInline(ReadOnlyInline):
@@ -67,7 +67,7 @@ class WorkspaceAdmin(ReadOnlyAdmin):
     @admin.action(description="Check every byte, in the background (see the workspace's history)")
     def check_bytes(self, request: HttpRequest, chosen: QuerySet[Workspace]) -> None:
         for workspace in chosen:
-            check.delay(str(workspace.pk), request.user.pk or 0)
+            current_app.send_task("workspaces.check", (str(workspace.pk), request.user.pk))
         words = f"{len(chosen)} to check. The result is written to the history of each, and damage is marked."
         self.message_user(request, words)
 

@@ -11,6 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import SecurityEvent, User
+from core.redis import client as redis_client
 from hosts.models import HostEvent
 from jobs.models import Job, JobEvent, Lease
 from tests.accounts import factories
@@ -121,6 +122,9 @@ def test_workspaces_are_checked(admin: Client) -> None:
     assert "no problems." in act(admin, "workspaces/workspace", "check_sizes", workspace)
     objectstore.delete([keys.object_key(keys.tenant(owner.pk), version.manifest)])
     assert "is missing" in act(admin, "workspaces/workspace", "check_sizes", workspace)
+    assert "1 to check." in act(admin, "workspaces/workspace", "check_bytes", workspace)
+    (waiting,) = redis_client().lrange("celery", 0, -1)  # for the worker to do
+    assert b"workspaces.check" in waiting
     check(str(workspace.pk), User.objects.get(is_superuser=True).pk)
     assert "is missing" in LogEntry.objects.get().get_change_message()
     history = admin.get(f"/admin/workspaces/workspace/{workspace.pk}/history/").content.decode()
