@@ -5,17 +5,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.test import Client, RequestFactory
+from django.utils import timezone
+from social_django.models import Nonce
 
 from accounts.audit import note
 from accounts.event_kinds import EventKind
 from accounts.models import Invitation, SecurityEvent, User
 from accounts.sign_in_errors import Refusal
+from accounts.tasks import forget_old
 from core.addresses import client_address
 from dashboard.event_words import WORDS, browser_words, event_row
 from dashboard.refusal_words import WORDS as REFUSAL_WORDS
@@ -153,6 +159,23 @@ def test_an_administrator_who_switches_an_account_off_is_noted() -> None:
     assert not owner.is_active
     assert newest(owner).kind == EventKind.USER_SUSPENDED
     assert newest(owner).detail == {"by": admin.email}
+
+
+def test_what_is_old_is_forgotten(settings: Any) -> None:
+    owner = factories.user()
+    client = signed_in(owner)
+    old = timezone.now() - timedelta(days=settings.SECURITY_EVENT_DAYS, minutes=1)
+    note(owner, EventKind.SIGNED_OUT)
+    SecurityEvent.objects.update(at=old)
+    note(owner, EventKind.SIGNED_IN)
+    Nonce.objects.create(server_url="x", timestamp=int(time.time()) - 7200, salt="old")
+    Nonce.objects.create(server_url="x", timestamp=int(time.time()), salt="new")
+    Session.objects.create(session_key="old", session_data="", expire_date=old)
+    forget_old()
+    assert [event.kind for event in SecurityEvent.objects.all()] == [EventKind.SIGNED_IN]
+    assert [nonce.salt for nonce in Nonce.objects.all()] == ["new"]
+    assert Session.objects.count() == 1
+    assert client.get(ME).status_code == 200
 
 
 def test_inviting_by_command() -> None:
