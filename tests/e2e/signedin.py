@@ -19,7 +19,8 @@ def signed_in(browser: Browser, stack: RunningStack) -> Iterator[Page]:
     page.fill("#email", stack.admin_email)
     page.fill("#password", stack.admin_password)
     page.keyboard.press("Enter")
-    expect(page.locator("h1")).to_have_text("Jobs")
+    expect(page.locator("h1")).to_have_text("Home")
+    page.goto(f"{stack.url}/jobs/")
     page.wait_for_load_state("load")  # its scripts have run
     yield page
     context.close()
