@@ -89,8 +89,10 @@ class Google(OpenIdConnect):
 
     def is_authority_on(self, claims: dict[str, Any], domain: str) -> bool:
         """Anybody may once have made a private Google account with an address of their employer's. Who has an
-        address now Google knows of its own ones and of those of Workspace customers (`hd`)."""
-        return domain in {"gmail.com", "googlemail.com"} or bool(claims.get("hd"))
+        address now Google knows of its own ones, and the operator's Workspace of those in it (`hd`): somebody
+        else's could be one whose domain nobody has verified."""
+        of_workspace = str(claims.get("hd") or "").lower()
+        return domain in {"gmail.com", "googlemail.com"} or of_workspace in settings.SIGN_IN_DOMAINS
 
 
 @dataclass(frozen=True, slots=True)

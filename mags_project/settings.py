@@ -47,6 +47,11 @@ def require_safe_issuer(url: str) -> None:
         raise ImproperlyConfigured(f"MAGS_OIDC_ISSUER: {url!r} is not an https:// address")
 
 
+def words(parts: list[str]) -> list[str]:
+    """Those of a list that say something: an empty domain would let in addresses of no known one."""
+    return [word for part in parts if (word := part.strip().lower())]
+
+
 def ports(text: str) -> range:
     """Of `first-last`."""
     first, _, last = text.partition("-")
@@ -215,7 +220,7 @@ OIDC_NAME = env.str("OIDC_NAME", "single sign-on")  # on the button: Continue wi
 all_or_none(OIDC_ISSUER=OIDC_ISSUER, OIDC_CLIENT_ID=OIDC_CLIENT_ID, OIDC_CLIENT_SECRET=OIDC_CLIENT_SECRET)
 for _issuer in filter(None, (GOOGLE_ISSUER, OIDC_ISSUER)):
     require_safe_issuer(_issuer)
-SIGN_IN_DOMAINS = [str(domain).strip().lower() for domain in env.list("SIGN_IN_DOMAINS", [""]) if domain]
+SIGN_IN_DOMAINS = words(env.list("SIGN_IN_DOMAINS", [""]))
 SIGN_IN_INVITE_ONLY = env.bool("SIGN_IN_INVITE_ONLY", False)
 SECURITY_EVENT_DAYS = env.int("SECURITY_EVENT_DAYS", 365)
 SOCIAL_AUTH_REQUESTS_TIMEOUT = 10  # s; a page waits for the provider

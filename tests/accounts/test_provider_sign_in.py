@@ -189,6 +189,8 @@ def test_domains(person: Person, settings: Any) -> None:
     assert problem_of(person.sign_in("below")) == "domain"
     person.provider.knows("private", email="left@work.example")  # a private account with a work address
     assert problem_of(person.sign_in("private")) == "domain"
+    person.provider.knows("foreign", email="b@work.example", hd="somebody-else.example")
+    assert problem_of(person.sign_in("foreign")) == "domain"
     person.provider.knows("inside", email="a@work.example", hd="work.example")
     assert person.sign_in("inside")["Location"] == HOME
     invite("guest@else.example")

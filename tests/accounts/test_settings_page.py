@@ -26,6 +26,7 @@ from core.addresses import client_address
 from dashboard.event_words import WORDS, browser_words, event_row
 from dashboard.refusal_words import WORDS as REFUSAL_WORDS
 from jobs.socketauth import cookie_check
+from mags_project.settings import words
 from tests.accounts import factories
 from tests.servers import RedisServer
 
@@ -212,6 +213,10 @@ def test_addresses_come_from_the_proxy_only_where_there_is_one(settings: Any) ->
     assert client_address(request) == "192.0.2.1"
     forged = RequestFactory().get("/", headers={"X-Forwarded-For": "192.0.2.1, <script>"})
     assert client_address(forged) == "127.0.0.1"
+
+
+def test_a_domain_of_nothing_is_none() -> None:
+    assert words(["Example.org", " ", "", " example.net "]) == ["example.org", "example.net"]
 
 
 @pytest.mark.parametrize(
