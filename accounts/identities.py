@@ -27,6 +27,11 @@ class Method:
         return str(self.identity.extra_data.get("email", "")) if self.identity else ""
 
 
+def is_linked(user: User, provider: str) -> bool:
+    """`provider` is the name of a backend."""
+    return UserSocialAuth.objects.filter(user=user, provider=provider).exists()
+
+
 def methods_of(user: User) -> list[Method]:
     linked = {identity.provider: identity for identity in UserSocialAuth.objects.filter(user=user)}
     return [Method(provider, linked.get(provider.backend.name)) for provider in providers()]
@@ -43,5 +48,6 @@ def unlink(user: User, slug: str, request: HttpRequest) -> None:
             raise NoSuchIdentity
         if len(linked) == 1 and not locked.has_usable_password():
             raise LastSignInMethod
-        chosen.identity.delete()
+        # Of that provider all, should two have been linked at the same moment.
+        UserSocialAuth.objects.filter(user=locked, provider=chosen.identity.provider).delete()
         note(user, EventKind.IDENTITY_UNLINKED, request, provider=chosen.provider.title)

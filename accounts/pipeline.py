@@ -13,6 +13,7 @@ from social_django.models import UserSocialAuth
 
 from accounts import invitations
 from accounts.audit import harmless
+from accounts.identities import is_linked
 from accounts.models import User
 from accounts.providers import OpenIdConnect
 from accounts.selectors import user_by_email
@@ -34,6 +35,18 @@ def person_admitted(
     if user is not None and not user.is_active:
         raise SignInRefused(Refusal.INACTIVE, user, email)
     return {"email": email}
+
+
+def first_of_provider(
+    backend: OpenIdConnect,
+    email: str,
+    user: User | None = None,
+    social: UserSocialAuth | None = None,
+    **_: Any,
+) -> None:
+    """Refuse to link a second identity of one provider: it would be a way in that no page shows."""
+    if user is not None and social is None and is_linked(user, backend.name):
+        raise SignInRefused(Refusal.OTHER_LINKED, user, email)
 
 
 def account_made(

@@ -16,6 +16,7 @@ class Refusal(StrEnum):
     INACTIVE = "inactive"
     EMAIL_TAKEN = "email_taken"  # by an account that this identity is not linked to
     IDENTITY_TAKEN = "identity_taken"  # linked to another account
+    OTHER_LINKED = "other_linked"  # to this account, of the same provider
     OTHER_PERSON = "other_person"  # somebody else has signed in while they were away
     UNAVAILABLE = "unavailable"
     MISCONFIGURED = "misconfigured"  # the provider refuses us, or says what it must not

@@ -39,6 +39,10 @@ WORDS = {
         "This {name} account is linked to another account here.",
         "Sign in with it and unlink it there, or choose another one.",
     ),
+    Refusal.OTHER_LINKED: (
+        "Another {name} account is linked to yours already.",
+        "Unlink that one first.",
+    ),
     Refusal.OTHER_PERSON: (
         "Somebody else has signed in here in the meantime.",
         "Nothing was linked. Look who is signed in, and try again.",

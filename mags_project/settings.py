@@ -229,6 +229,7 @@ SOCIAL_AUTH_PIPELINE = [
     "social_core.pipeline.social_auth.social_uid",
     "social_core.pipeline.social_auth.social_user",
     "accounts.pipeline.person_admitted",
+    "accounts.pipeline.first_of_provider",
     "accounts.pipeline.account_made",
     "social_core.pipeline.social_auth.associate_user",
     "accounts.pipeline.identity_described",

@@ -305,6 +305,21 @@ def test_linking_and_unlinking(provider: Provider) -> None:
     assert {EventKind.IDENTITY_LINKED, EventKind.IDENTITY_UNLINKED} <= set(events(owner))
 
 
+def test_one_identity_of_each_provider_is_linked_and_goes(person: Person) -> None:
+    person.provider.knows("first-of-two")
+    person.provider.knows("second-of-two")
+    person.sign_in("first-of-two")
+    assert problem_of(person.sign_in("second-of-two", link="1")) == "other_linked"
+    owner = User.objects.get()
+    # As two that were linked at the same moment.
+    UserSocialAuth.objects.create(user=owner, provider="google", uid="second-of-two")
+    owner.set_password("a long enough password")
+    owner.save()
+    person.client.force_login(owner)
+    person.client.post("/settings/", {"action": "unlink", "provider": "google"})
+    assert not UserSocialAuth.objects.exists()
+
+
 def test_an_identity_of_another_account_is_not_linked(person: Person) -> None:
     person.provider.knows("taken")
     person.sign_in("taken")
