@@ -10,7 +10,12 @@ from django.http import HttpRequest
 
 from accounts.models import User
 from core import bucket
+from core.addresses import client_address
 from core.errors import Throttled
+
+# Over all addresses one account may be tried more often than from one: whoever guesses at it must not
+# be able to lock its owner out from elsewhere.
+ACCOUNT_SHARE = 5
 
 
 class LimitedBackend(ModelBackend):
@@ -28,13 +33,13 @@ class LimitedBackend(ModelBackend):
     ) -> User | None:
         if request is not None and password is not None:
             email = (username or kwargs.get("email") or "").strip().lower()
-            _count(f"login:address:{request.META.get('REMOTE_ADDR', '')}")
-            _count(f"login:email:{email[:254]}")
+            limit: int = settings.LOGIN_ATTEMPTS_PER_MINUTE
+            _count(f"login:address:{client_address(request)}", limit)
+            _count(f"login:account:{email[:254]}", limit * ACCOUNT_SHARE)
         return super().authenticate(request, username=username, password=password, **kwargs)
 
 
-def _count(key: str) -> None:
-    limit = settings.LOGIN_ATTEMPTS_PER_MINUTE
+def _count(key: str, limit: int) -> None:
     wait_s = bucket.take(key, limit, burst=limit)
     if wait_s > 0:
         raise Throttled("Too many attempts to sign in.", retry_after_s=wait_s)

@@ -1,10 +1,9 @@
-"""The page to sign in on, with e-mail and password or a provider, and how often one may try."""
+"""The page to sign in on, with e-mail and password or a provider."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.core.exceptions import ValidationError
@@ -17,13 +16,8 @@ from accounts.models import User
 from accounts.providers import providers, redirect_uri
 from accounts.selectors import user_by_email
 from accounts.sessions import sign_in
-from core import bucket
-from core.addresses import client_address
+from core.errors import Throttled
 from dashboard.refusal_words import refusal_words
-
-# Over all addresses one account may be tried more often than from one: whoever guesses at it must not
-# be able to lock its owner out from elsewhere.
-ACCOUNT_SHARE = 5
 
 
 class SignInForm(AuthenticationForm):
@@ -40,24 +34,17 @@ class SignInForm(AuthenticationForm):
     def clean(self) -> dict[str, Any]:
         if self.errors:  # nothing was tried
             return self.cleaned_data
-        wait_s = self._take()
-        if wait_s:
-            seconds = max(1, round(wait_s))
-            raise ValidationError(f"Too many attempts. Try again in {seconds} s.", code="throttled")
         try:
             return super().clean()
+        except Throttled as error:
+            seconds = max(1, round(error.retry_after_s or 0))
+            raise ValidationError(
+                f"Too many attempts. Try again in {seconds} s.", code="throttled"
+            ) from error
         except ValidationError:
             meant = user_by_email(self.cleaned_data["username"])
             note(meant, EventKind.SIGN_IN_FAILED, self.request, method="a password")
             raise
-
-    def _take(self) -> float:
-        limit: int = settings.LOGIN_ATTEMPTS_PER_MINUTE
-        address = client_address(self.request) if self.request else ""
-        account = self.cleaned_data["username"].lower()
-        return bucket.take(f"login:address:{address}", limit, limit) or bucket.take(
-            f"login:account:{account}", limit * ACCOUNT_SHARE, limit * ACCOUNT_SHARE
-        )
 
 
 class SignInView(LoginView):

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import provider_sign_in
 from accounts.audit import note
+from accounts.backends import ACCOUNT_SHARE
 from accounts.event_kinds import EventKind
 from accounts.models import User
 from accounts.providers import Provider, providers
@@ -20,7 +21,7 @@ from accounts.sign_in_errors import Refusal, SignInRefused
 from accounts.wishes import Wish
 from core import bucket
 from core.addresses import client_address
-from dashboard.login import ACCOUNT_SHARE, safe_next
+from dashboard.login import safe_next
 
 # The form goes to ourselves, and a page of ours goes on: `form-action` of the Content-Security-Policy counts
 # for wherever a form's answer redirects to, and providers redirect as they like (docs/decisions/1210).

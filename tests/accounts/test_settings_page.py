@@ -133,7 +133,7 @@ def test_signing_out_is_by_post_only_and_noted() -> None:
     assert newest(owner).kind == EventKind.SIGNED_OUT
 
 
-def test_passwords_are_noted_right_or_wrong() -> None:
+def test_passwords_are_noted_right_or_wrong(redis: RedisServer) -> None:
     owner = factories.user()
     Client().post(
         "/login/", {"username": owner.email, "password": "wrong"}, headers={"User-Agent": "x\x1b[2J"}
@@ -145,7 +145,7 @@ def test_passwords_are_noted_right_or_wrong() -> None:
     assert newest(owner).kind == EventKind.SIGNED_IN
 
 
-def test_signing_in_to_the_administration_is_noted_too() -> None:
+def test_signing_in_to_the_administration_is_noted_too(redis: RedisServer) -> None:
     admin = factories.user(is_staff=True)
     for password, kind in (("wrong", EventKind.SIGN_IN_FAILED), (factories.PASSWORD, EventKind.SIGNED_IN)):
         Client().post("/admin/login/", {"username": admin.email, "password": password})
