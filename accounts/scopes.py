@@ -7,9 +7,9 @@ from enum import StrEnum
 
 
 class Scope(StrEnum):
-    READ = "read"  # look at everything, change nothing
+    READ = "read"  # look at everything but other tokens, change nothing
     RUN = "run"  # submit, stop, give commands, publish; keys for SSH
-    ADMIN = "admin"  # and make and revoke tokens, and change settings
+    ADMIN = "admin"  # and list, make and revoke tokens
 
 
 SCOPES = [scope.value for scope in Scope]

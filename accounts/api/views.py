@@ -29,7 +29,7 @@ class MeView(APIView):
 
 
 class TokensView(APIView):
-    scopes: ClassVar = {"POST": Scope.ADMIN}
+    scopes: ClassVar = {"GET": Scope.ADMIN, "HEAD": Scope.ADMIN, "POST": Scope.ADMIN}
 
     @extend_schema(
         operation_id="auth_token_list",
@@ -37,7 +37,8 @@ class TokensView(APIView):
         responses=serializers.TokenListOutput,
     )
     def get(self, request: Request) -> Response:
-        """Your tokens, without their text."""
+        """Your tokens, without their text. Their names and addresses are for who manages them: with a token,
+        this needs the scope `admin`; `GET /auth/me` shows that token itself."""
         return Response(paginated(request, "tokens", token_list(actor_of(request)), serializers.TokenOutput))
 
     @extend_schema(

@@ -80,9 +80,11 @@ def test_a_token_to_read_changes_nothing(owner: User) -> None:
     assert Job.objects.get().stop_requested_at is None
 
 
-def test_a_token_to_run_makes_and_revokes_no_tokens(owner: User) -> None:
+def test_a_token_to_run_lists_makes_and_revokes_no_tokens(owner: User) -> None:
     runner = client_of(owner, "run")
     assert submit(runner)[0] == 202
+    for look in (runner.get, runner.head):
+        assert look(TOKENS).status_code == 403
     assert_error(runner.post(TOKENS, {"name": "x"}, content_type=JSON), 403, "missing_scope")
     other, _ = token_create(owner, "other")
     assert_error(runner.delete(f"{TOKENS}/{other.pk}"), 403, "missing_scope")
