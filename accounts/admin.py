@@ -65,8 +65,11 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
     add_fieldsets = ((None, {"fields": ("email", "name", "usable_password", "password1", "password2")}),)
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        is_switched = change and "is_active" in form.changed_data
+        if is_switched and not obj.is_active:
+            obj.session_generation += 1  # as `user_allow`: they do not come back
         super().save_model(request, obj, form, change)
-        if change and "is_active" in form.changed_data:
+        if is_switched:
             kind = EventKind.USER_RESTORED if obj.is_active else EventKind.USER_SUSPENDED
             note(obj, kind, by=request.user)
         transaction.on_commit(partial(hooks.changed, obj))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from django.db import transaction
+from django.db.models import F
 from django.http import HttpRequest
 
 from accounts import hooks
@@ -15,9 +16,13 @@ from accounts.models import User
 
 def user_allow(user: User, *, is_active: bool, by: str, request: HttpRequest | None = None) -> bool:
     """Let them in, or keep them out: sessions, tokens, keys and URLs count by `is_active`, from the commit
-    on. What runs goes on. False: it was so already."""
+    on. What runs goes on. False: it was so already.
+
+    Sessions do not come back with the right: somebody else may have had one."""
     with transaction.atomic():
-        if not User.objects.filter(pk=user.pk, is_active=not is_active).update(is_active=is_active):
+        generation = F("session_generation") + (0 if is_active else 1)
+        others = User.objects.filter(pk=user.pk, is_active=not is_active)
+        if not others.update(is_active=is_active, session_generation=generation):
             return False
         user.is_active = is_active
         note(user, EventKind.USER_RESTORED if is_active else EventKind.USER_SUSPENDED, request, by=by)

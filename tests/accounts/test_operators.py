@@ -54,6 +54,7 @@ def test_suspended_people_are_out_at_once_and_restored_ones_are_in(admin: Client
     assert "0 suspended." in act(admin, "accounts/user", "suspend", owner)
     assert "1 restored." in act(admin, "accounts/user", "restore", owner)
     assert program.get("/api/v1/auth/me").status_code == 200
+    assert browser.get("/jobs/").status_code == 302  # a session from before does not come back
     kinds = SecurityEvent.objects.filter(user=owner, kind__startswith="user_").order_by("pk")
     assert list(kinds.values_list("kind", flat=True)) == ["user_suspended", "user_restored"]
 
