@@ -100,7 +100,6 @@ def loopback_deny(user: User, asking: Asking, request: HttpRequest) -> None:
 
 def device_begin(asking: Asking) -> tuple[str, str]:
     """A command waits for somebody to consent. Answers its secret, and the code that is to be typed."""
-    _forget_old()
     device_code = secrets.token_urlsafe(32)
     user_code = "".join(secrets.choice(LETTERS) for _ in range(8))
     CliLogin.objects.create(
@@ -217,7 +216,8 @@ def _said(asking: Asking) -> dict[str, str]:
     return {"host_name": asking.host_name, "system": asking.system, "address": asking.address}
 
 
-def _forget_old() -> None:
+def forget_old() -> None:
+    """Logins that are over; both kinds, and however few there are of them."""
     CliLogin.objects.filter(expires_at__lt=timezone.now() - KEPT).delete()
 
 

@@ -11,6 +11,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 from social_django.models import Association, Nonce
 
+from accounts import cli_logins
 from accounts.models import SecurityEvent
 
 ATTEMPT_S = 3600  # longer than social-auth lets anybody stay at a provider
@@ -18,7 +19,8 @@ ATTEMPT_S = 3600  # longer than social-auth lets anybody stay at a provider
 
 @shared_task(name="accounts.forget_old")
 def forget_old() -> None:
-    """Sessions that are over, attempts to sign in that were not finished, events past their time."""
+    """Sessions and logins that are over, attempts to sign in that were not finished, old events."""
+    cli_logins.forget_old()
     SessionStore.clear_expired()
     Association.cleanup_expired()
     Nonce.objects.filter(timestamp__lt=int(time.time()) - ATTEMPT_S).delete()

@@ -19,7 +19,7 @@ from social_django.models import Nonce
 
 from accounts.audit import note
 from accounts.event_kinds import EventKind
-from accounts.models import Invitation, SecurityEvent, User
+from accounts.models import CliLogin, Invitation, SecurityEvent, User
 from accounts.sign_in_errors import Refusal
 from accounts.tasks import forget_old
 from core.addresses import client_address
@@ -154,12 +154,17 @@ def test_signing_in_to_the_administration_is_noted_too(redis: RedisServer) -> No
 
 def test_an_administrator_who_switches_an_account_off_is_noted() -> None:
     admin, owner = factories.user(is_staff=True, is_superuser=True), factories.user()
+    browser = signed_in(owner)
     form = {"email": owner.email, "name": ""}
     signed_in(admin).post(f"/admin/accounts/user/{owner.pk}/change/", form)
     owner.refresh_from_db()
     assert not owner.is_active
     assert newest(owner).kind == EventKind.USER_SUSPENDED
     assert newest(owner).detail == {"by": admin.email}
+    signed_in(admin).post(f"/admin/accounts/user/{owner.pk}/change/", {**form, "is_active": "on"})
+    owner.refresh_from_db()
+    assert owner.is_active
+    assert browser.get(ME).status_code == 401  # the session from before does not come back
 
 
 def test_what_is_old_is_forgotten(settings: Any) -> None:
@@ -172,7 +177,10 @@ def test_what_is_old_is_forgotten(settings: Any) -> None:
     Nonce.objects.create(server_url="x", timestamp=int(time.time()) - 7200, salt="old")
     Nonce.objects.create(server_url="x", timestamp=int(time.time()), salt="new")
     Session.objects.create(session_key="old", session_data="", expire_date=old)
+    CliLogin.objects.create(digest="old", host_name="x", system="x", expires_at=old)
+    CliLogin.objects.create(digest="new", host_name="x", system="x", expires_at=timezone.now())
     forget_old()
+    assert [login.digest for login in CliLogin.objects.all()] == ["new"]
     assert [event.kind for event in SecurityEvent.objects.all()] == [EventKind.SIGNED_IN]
     assert [nonce.salt for nonce in Nonce.objects.all()] == ["new"]
     assert Session.objects.count() == 1
