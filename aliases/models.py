@@ -25,6 +25,7 @@ class Alias(models.Model):
     released_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name_plural = "aliases"
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["owner", "-created_at"], name="alias_owner_newest"),
         ]

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 admin.site.site_header = admin.site.site_title = "Mags administration"
+admin.site.site_url = None  # the page's own links lead to the dashboard
 admin.site.index_title = "What is stored"
 
 api: list[URLPattern | URLResolver] = [
