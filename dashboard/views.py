@@ -9,6 +9,7 @@ from typing import Any, cast
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
@@ -22,7 +23,7 @@ from core.idempotency import digest_of, idempotent
 from dashboard import presentation, selectors
 from dashboard.cli_forms import SCOPE_CHOICES
 from dashboard.job_rows import job_row
-from dashboard.pages import API, page
+from dashboard.pages import API, PAGE_SIZE, address, page
 from dashboard.sandbox_boxes import sandbox_context
 from dashboard.sandbox_cards import has_shell
 from dashboard.timeline import SHOWN_LIMIT, timeline
@@ -100,13 +101,18 @@ async def output(request: HttpRequest, reference: str) -> StreamingHttpResponse:
 @login_required
 @never_cache
 def tokens(request: HttpRequest) -> HttpResponse:
+    actor = actor_of(request)
+    shown = Paginator(token_list(actor), PAGE_SIZE).get_page(request.GET.get("page"))
     context = {
-        "tokens": token_list(actor_of(request)),
+        "tokens": shown.object_list,
+        "page": shown,
+        "newer_href": address(request, page=shown.number - 1),
+        "older_href": address(request, page=shown.number + 1),
         "tokens_href": f"{API}/auth/tokens",
         "public_url": settings.PUBLIC_URL,
         "login_command": f"mags login --url {settings.PUBLIC_URL}",
         "scopes": SCOPE_CHOICES,
-        "workspaces": selectors.workspaces_named(actor_of(request), "").values_list("name", flat=True)[
+        "workspaces": selectors.workspaces_named(actor, "").values_list("name", flat=True)[
             :WORKSPACES_SUGGESTED
         ],
         "now": timezone.now(),

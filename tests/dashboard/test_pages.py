@@ -10,6 +10,7 @@ from asgiref.sync import async_to_sync
 from django.test import Client
 
 from accounts.models import User
+from accounts.services import token_create
 from jobs.models import Job
 from tests.accounts.factories import PASSWORD, token_of, user
 from tests.jobs import factories
@@ -215,6 +216,16 @@ def test_tokens_show_what_is_not_secret() -> None:
     assert text not in page
     token_of(user())
     assert page.count("data-revoke=") == 1
+
+
+def test_tokens_come_in_pages() -> None:
+    owner = user()
+    names = [f"token-{number:02}" for number in range(26)]
+    for name in names:
+        token_create(owner, name)
+    first, second = (text_of(browser(owner), path) for path in ("/tokens/", "/tokens/?page=2"))
+    assert "1–25 of 26" in first
+    assert [name for name in names if name in second] == names[:1]
 
 
 def test_pages_are_not_kept_by_caches() -> None:
