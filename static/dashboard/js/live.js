@@ -49,8 +49,11 @@ async function fetchAndPatch() {
     const response = await fetch(address, { headers: { Accept: "text/html" }, signal });
     if (response.redirected) location.reload(); // signed out
     else if (response.status >= 500) return false;
-    else if (response.ok && address === location.href) {
-      patchRegions(new DOMParser().parseFromString(await response.text(), "text/html"));
+    else if (response.ok) {
+      const text = await response.text();
+      // A list that was turned meanwhile may have been read before the change: it is fetched too.
+      if (address === location.href) patchRegions(new DOMParser().parseFromString(text, "text/html"));
+      else isAsked = true;
     }
     return true;
   } catch {
