@@ -49,6 +49,10 @@ mags run 'echo Hello from $(hostname)'"""
 _PYTHON = """# pip install mags-client
 from mags import Mags
 
-mags = Mags(api_url="{url}", api_token="<token>")
+mags = Mags(
+    api_url="{url}",
+    api_token="<token>",
+)
 result = mags.run_and_wait("echo Hello from $(hostname)")
-print(result["exit_code"], [entry["message"] for entry in result["logs"]])"""
+for entry in result["logs"]:
+    print(entry["message"])"""
