@@ -17,7 +17,8 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextvars import Context
 
 from asgiref.sync import sync_to_async
-from django.db import DatabaseError, models
+from django.db import Error as DatabaseFailure  # with it a connection that is closed
+from django.db import models
 
 from core.errors import MagsError
 from core.threads import threads
@@ -68,7 +69,7 @@ class _Watch:
             while self.holds:
                 try:
                     refused = await _look(list(self.holds))
-                except DatabaseError as trouble:  # nobody is sent away for that
+                except DatabaseFailure as trouble:  # nobody is sent away for that
                     logger.warning("cannot see which credentials still count: %s", trouble)
                     refused = {}
                 for key, error in refused.items():
