@@ -128,6 +128,18 @@ def test_submits_with_such_a_token_go_to_its_workspace(owner: User) -> None:
         assert field in assert_error(refused, 403, "outside_workspace")["fields"]
 
 
+def test_a_key_of_a_request_is_not_shared_by_workspaces(owner: User) -> None:
+    one, other, every = (client_of(owner, workspace=name) for name in ("mine", "other", ""))
+    body, key = {"script": "true"}, {"Idempotency-Key": "of one commit"}
+    made = [one.post(f"{API}/mags-jobs", body, content_type=JSON, headers=key) for _ in range(2)]
+    assert [answer.status_code for answer in made] == [202, 202]
+    assert made[0].json() == made[1].json()
+    for client in (other, every):
+        refused = client.post(f"{API}/mags-jobs", body, content_type=JSON, headers=key)
+        assert_error(refused, 409, "idempotency_key_reused")
+    assert Job.objects.get().workspace_name == "mine"
+
+
 def test_such_a_token_gives_nobody_more_than_it_has(owner: User) -> None:
     token_create(owner, "for all")
     client = client_of(owner, "admin", workspace="mine")
