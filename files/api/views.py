@@ -31,6 +31,10 @@ from files.services import upload_create, upload_delete, upload_put
 from files.wire import file_object
 from workspaces import keys, objectstore
 
+INTO_THE_WORKSPACE = (
+    "Use a token for all workspaces; or have the script write or fetch the file, which the workspace keeps."
+)
+
 
 class FilesView(APIView):
     parser_classes = (FormParser,)
@@ -50,13 +54,15 @@ class FilesView(APIView):
     )
     def post(self, request: Request) -> Response:
         """Upload a file: the part `file` of a form. Jobs name it by its id."""
+        actor = actor_of(request)
+        if actor.only_workspace:  # before the form is read: whatever it has, it is too much
+            raise OutsideWorkspace(
+                "Files are for all workspaces, and this token is for one.", remediation=INTO_THE_WORKSPACE
+            )
         received = request.FILES.get("file")
         if not isinstance(received, Received):
             raise Invalid("The form has no file in its part `file`.", fields={"file": "is required"})
         key_of(request.headers)  # refuses a bad one before anything is stored
-        actor = actor_of(request)
-        if actor.only_workspace:
-            raise OutsideWorkspace("Files are for all workspaces, and this token is for one.")
         upload = upload_put(actor, received.name, received.body)
 
         def create() -> Answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.views import APIView
@@ -115,6 +116,8 @@ def test_a_token_for_a_workspace_sees_what_is_in_it(owner: User) -> None:
     assert [workspace["name"] for workspace in found] == ["mine"]
     assert_error(client.delete(f"{API}/mags-workspaces/other"), 404)
     assert client.get(f"{API}/mags-files").json()["files"] == []
+    refused = client.post(f"{API}/mags-files", {"file": SimpleUploadedFile("a.txt", b"text")})
+    assert "for all workspaces" in assert_error(refused, 403, "outside_workspace")["remediation"]
 
 
 def test_submits_with_such_a_token_go_to_its_workspace(owner: User) -> None:
