@@ -54,7 +54,12 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(VAR_DIR, ignore_errors=True)
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        # Playwright leaves an event loop on the thread, in which no asyncio test of the process can run.
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
     if IS_POSTGRES:
         return
     skip = pytest.mark.skip(reason="needs PostgreSQL: run with MAGS_TEST_DATABASE=postgres")
