@@ -21,7 +21,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from accounts.audit import note
+from accounts.audit import harmless, note
 from accounts.errors import (
     CliLoginDenied,
     CliLoginExpired,
@@ -53,6 +53,11 @@ class Asking:
     host_name: str
     system: str
     address: str
+
+    @classmethod
+    def told(cls, host_name: str, system: str, address: str) -> Asking:
+        """On the page of consent these words must not turn the ones around them."""
+        return cls(harmless(host_name, 100), harmless(system, 60), address)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class LoopbackQuery(forms.Form):
         return address
 
     def asking(self, address: str) -> Asking:
-        return Asking(self.cleaned_data["host_name"], self.cleaned_data["system"], address)
+        return Asking.told(self.cleaned_data["host_name"], self.cleaned_data["system"], address)
 
     def problem(self) -> Invalid | None:
         """Why nothing may be shown or sent anywhere."""

@@ -42,7 +42,7 @@ class CliDeviceView(_OpenView):
         wait_s = bucket.take(f"cli:{address}", BEGINNINGS_PER_MINUTE, BEGINNINGS_PER_MINUTE)
         if wait_s:
             raise Throttled("Too many logins were begun from this address.", retry_after_s=wait_s)
-        asking = Asking(form.validated_data["host_name"], form.validated_data["system"], address)
+        asking = Asking.told(form.validated_data["host_name"], form.validated_data["system"], address)
         device_code, user_code = cli_logins.device_begin(asking)
         return Response(
             {

@@ -233,3 +233,15 @@ def test_questions_that_make_no_sense(body: dict[str, str]) -> None:
     assert_error(exchange(**body), 400, "invalid")
     assert_error(exchange(device_code="nobody's"), 400, "invalid_grant")
     assert_error(redeem("nobody's"), 400, "invalid_grant")
+
+
+def test_a_machine_cannot_turn_the_words_around_its_name(browser: Client, redis: RedisServer) -> None:
+    name = "lap\u202etop\x1b[2J"
+    begun = browser.post(f"{API}/cli/device", {**MACHINE, "host_name": name}, content_type=JSON)
+    for page in (
+        browser.get(link(host_name=name)),
+        browser.post("/device/", {"user_code": begun.json()["user_code"]}),
+    ):
+        text = page.content.decode()
+        assert "lap\N{REPLACEMENT CHARACTER}top" in text
+        assert "\u202e" not in text
