@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 from accounts.api.permissions import TokenHasScope
 from accounts.models import User
 from accounts.services import token_create
+from aliases.services import alias_create
 from jobs.models import Job
 from tests.jobs import factories
 from tests.jobs.factories import API, submit
@@ -118,6 +119,27 @@ def test_a_token_for_a_workspace_sees_what_is_in_it(owner: User) -> None:
     assert client.get(f"{API}/mags-files").json()["files"] == []
     refused = client.post(f"{API}/mags-files", {"file": SimpleUploadedFile("a.txt", b"text")})
     assert "for all workspaces" in assert_error(refused, 403, "outside_workspace")["remediation"]
+
+
+def test_no_route_leads_such_a_token_out_of_its_workspace(owner: User) -> None:
+    """Whatever there is in the API that names something: of another workspace there is nothing."""
+    outside = factories.job(owner, workspace="other", is_persistent=True)
+    alias_create(owner, "of-other", "other", None)
+    client = client_of(owner, "admin", workspace="mine")
+    named = {"job": str(outside.pk), "name": "other", "subdomain": "of-other"}
+    body = {"port": 22, "command": "true", "signal": "TERM", "disk_gb": 3, "version": 1, "name": "copy"}
+    tried = 0
+    for path, view in _views(get_resolver().url_patterns):
+        if not path.startswith("api/v1/") or "<str:" not in path:
+            continue
+        address = "/" + path.replace("<str:exec_id>", FOREIGN).replace("<str:file_id>", FOREIGN)
+        for field, value in named.items():
+            address = address.replace(f"<str:{field}>", value)
+        for method in {"get", "post", "put", "patch", "delete"} & set(dir(view)):
+            answer = getattr(client, method)(address, body, content_type=JSON)
+            assert answer.status_code == 404, (method, path, answer.content)
+            tried += 1
+    assert tried > 20
 
 
 def test_submits_with_such_a_token_go_to_its_workspace(owner: User) -> None:
