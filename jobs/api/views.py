@@ -47,7 +47,7 @@ class JobsView(APIView):
             return 202, {"request_id": str(job.pk), "status": job.status, "message": words}
 
         # A token for one workspace names none: with another's, the same body is another request.
-        body = {**request.data, "workspace_id": actor.only_workspace} if actor.only_workspace else None
+        body = {"body": request.data, "workspace": actor.only_workspace} if actor.only_workspace else None
         status, answer = answer_once(actor, request, create, body=body)
         return Response(answer, status=status)
 
