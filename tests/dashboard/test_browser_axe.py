@@ -18,7 +18,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
 Open = Callable[..., Page]
 EMPTY = ("/", "/design/", "/jobs/", "/sandboxes/", "/workspaces/", "/aliases/", "/tokens/")
-FILLED = (*EMPTY, "/workspaces/web/", "/workspaces/web/diff/?from=1&to=2")
+FILLED = (*EMPTY, "/workspaces/web/", "/workspaces/web/diff/?from=1&to=2", "/cron/")
+STAFF = ("/hosts/", "/hosts/health/")
 
 
 def test_what_is_empty(open_page: Open, web: WebServer) -> None:
@@ -31,13 +32,13 @@ def test_what_is_empty(open_page: Open, web: WebServer) -> None:
 
 
 def test_what_is_filled(open_page: Open, web: WebServer, agent: LiveAgent) -> None:
-    owner = user()
+    owner = user(is_staff=True)
     job = held.idle(agent, owner, "box", url_port=8000)
     alias_create(owner, "shop", "box", None)
     token_of(owner)
     example(owner)
     page = open_page(owner, "/")
-    for path in FILLED:
+    for path in (*FILLED, *STAFF, f"/hosts/{agent.host.pk}/"):
         page.goto(web.url + path)
         axe.check_both_themes(page)
     for tab in ("output", "terminal", "commands", "timeline"):
