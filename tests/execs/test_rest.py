@@ -233,7 +233,8 @@ class TestRecords:
             exec_id = _left_behind(client, job)
             asked = len(host.openings)
             job.agent.report(factories.sandbox_asleep(held.box(job)))  # type: ignore[attr-defined]
-            assert get(client, f"{job.pk}/execs/{exec_id}")[1]["state"] == "starting"
+            # "running" where what its host had said was noted before the connection was cut
+            assert get(client, f"{job.pk}/execs/{exec_id}")[1]["state"] in ("starting", "running")
             assert len(host.openings) == asked
 
     def test_what_ended_with_its_sandbox_is_lost(self, client: Client, placed: Place) -> None:
