@@ -37,6 +37,6 @@ def _workflow() -> str:
         f"      MAGS_API_URL: {settings.PUBLIC_URL}\n"
         "      MAGS_API_TOKEN: ${{ secrets.MAGS_API_TOKEN }}\n"
         "    steps:\n"
-        "      - run: pip install mags\n"
+        "      - run: pip install ./clients/python  # of a checkout of Mags\n"
         f"      - run: {SCRIPT}"
     )

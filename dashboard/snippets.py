@@ -41,12 +41,12 @@ _CURL = """curl {url}{api}/mags-jobs \\
   -H "Content-Type: application/json" \\
   -d '{{"script": "echo Hello from $(hostname)"}}'"""
 
-_CLI = """pip install mags-client
+_CLI = """pip install ./clients/python  # of a checkout of Mags
 export MAGS_API_URL={url}
 export MAGS_API_TOKEN=<token>
 mags run 'echo Hello from $(hostname)'"""
 
-_PYTHON = """# pip install mags-client
+_PYTHON = """# pip install ./clients/python, of a checkout of Mags
 from mags import Mags
 
 mags = Mags(
