@@ -65,7 +65,7 @@ def sandbox_id_make() -> str:
 
 def sandbox_create(sandbox_id: str, make: Make, workspace: Workspace | None, host: Host | None) -> Sandbox:
     """A sandbox that holds `workspace`, on the host whose room was taken for it, or waiting for one."""
-    return Sandbox.objects.create(
+    sandbox = Sandbox.objects.create(
         pk=sandbox_id, owner_id=make.owner_id, workspace=workspace, host=host,
         epoch=workspace.epoch if workspace else 1, image=make.image, vcpus=make.vcpus,
         memory_mb=make.memory_mb, disk_gb=make.disk_gb, is_kept=make.is_kept, is_synced=make.is_synced,
@@ -77,6 +77,8 @@ def sandbox_create(sandbox_id: str, make: Make, workspace: Workspace | None, hos
         state=SandboxPhase.OFFERED if host else SandboxPhase.WAITING,
         revision=host_sandbox_revision_next(host.pk) if host else 0,
     )  # fmt: skip
+    _tell(sandbox)
+    return sandbox
 
 
 def sandbox_lock(sandbox_id: str) -> Sandbox | None:

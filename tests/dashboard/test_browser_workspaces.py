@@ -11,6 +11,7 @@ from django.test import Client
 from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import User
+from core.live import Topic, tell
 from tests.accounts.factories import user
 from tests.dashboard.live import WebServer
 from tests.dashboard.saved import LONG, example, workspace_of
@@ -132,6 +133,7 @@ def test_a_job_that_takes_it_shows_by_itself(open_page: Open) -> None:
     page = open_page(owner, "/workspaces/w/")
     expect(page.locator("#workspace-line")).not_to_contain_text("In use")
     Workspace.objects.filter(pk=workspace.pk).update(holder="0123456789abcdef")
+    tell(owner.pk, Topic.WORKSPACES)
     expect(page.locator("#workspace-line")).to_contain_text("In use")
     expect(page.locator("#workspace-line time")).to_contain_text("ago")
 
