@@ -17,6 +17,7 @@ from typing import Any
 import django
 import pytest
 from django.conf import settings
+from django.db import connection
 from playwright.sync_api import Browser
 
 from tests.dashboard.browser import launched
@@ -81,6 +82,17 @@ def django_db_modify_db_settings(request: pytest.FixtureRequest) -> None:
         request.getfixturevalue("postgres_server")
     else:
         settings.DATABASES["default"]["TEST"]["NAME"] = str(VAR_DIR / "db" / "test.sqlite3")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """As pytest-django does it. Threads that outlive their tests (core/threads.py keeps their connections)
+    would keep PostgreSQL from dropping the database."""
+    yield
+    if IS_POSTGRES:
+        with django_db_blocker.unblock(), connection.cursor() as cursor:
+            others = "datname = current_database() AND pid <> pg_backend_pid()"
+            cursor.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")  # noqa: S608
 
 
 @pytest.fixture(scope="session")
