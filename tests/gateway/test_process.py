@@ -114,7 +114,8 @@ async def _text(client: aiohttp.ClientSession, url: str) -> str:
 
 async def _refused(port: int) -> None:
     """Wait until nobody is let in any more."""
-    with contextlib.suppress(ConnectionRefusedError):
+    # Reset: it had waited to be accepted when the door was closed.
+    with contextlib.suppress(ConnectionRefusedError, ConnectionResetError):
         while True:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.close()
