@@ -26,24 +26,34 @@ Handler = Callable[[str], Awaitable[dict[str, Any]]]
 
 @contextlib.asynccontextmanager
 async def serve(state_dir: Path, handler: Handler) -> AsyncIterator[None]:
-    """Answer commands while the block runs."""
+    """Answer commands while the block runs. Who has no answer by its end finds the connection closed."""
+    open_ones: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, ValueError, TimeoutError):
+        with contextlib.suppress(OSError, ValueError, TimeoutError), contextlib.closing(writer):
             async with asyncio.timeout(ANSWER_S):
                 line = await reader.readline()
             writer.write(msgspec.json.encode(await handler(line.decode().strip())) + b"\n")
             await writer.drain()
-        writer.close()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(answer(reader, writer))
+        open_ones[task] = writer
+        task.add_done_callback(open_ones.pop)
 
     (state_dir / SOCKET).unlink(missing_ok=True)
     with _address(state_dir) as address:
-        server = await asyncio.start_unix_server(answer, address, limit=LINE_LIMIT_BYTES)
+        server = await asyncio.start_unix_server(accept, address, limit=LINE_LIMIT_BYTES)
     try:
         yield
     finally:
         server.close()
         (state_dir / SOCKET).unlink(missing_ok=True)
+        waiting = dict(open_ones)
+        for task, writer in waiting.items():
+            task.cancel()
+            writer.close()  # also where its task had not begun
+        await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def ask(state_dir: Path, command: str, timeout_s: float = ANSWER_S) -> dict[str, Any]:

@@ -84,10 +84,13 @@ def sandbox_create(sandbox_id: str, make: Make, workspace: Workspace | None, hos
 def sandbox_lock(sandbox_id: str) -> Sandbox | None:
     """The live sandbox, its own and its host's row held until the transaction ends."""
     rows = Sandbox.objects.exclude(state=SandboxPhase.ENDED)
-    seen = rows.filter(pk=sandbox_id).values_list("host_id", flat=True).first()
-    if seen is not None:
-        Host.objects.select_for_update().filter(pk=seen).first()
-    return rows.select_for_update().filter(Q(host_id=seen), pk=sandbox_id).first()
+    while seen := rows.filter(pk=sandbox_id).values_list("host_id").first():
+        (host_id,) = seen
+        if host_id is not None:
+            Host.objects.select_for_update().filter(pk=host_id).first()
+        if held := rows.select_for_update().filter(host_id=host_id, pk=sandbox_id).first():
+            return held  # else it was given to a host, or ended, between the two
+    return None
 
 
 def sandbox_offer(sandbox: Sandbox, host: Host) -> bool:

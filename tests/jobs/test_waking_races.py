@@ -9,15 +9,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
 from django.utils import timezone
 
 from accounts.models import User
 from core.errors import MagsError
 from hosts.models import Host
 from jobs.models import Job
-from jobs.services import job_stop, sandbox_wake, sweep
+from jobs.services import job_stop, raising, sandbox_wake, sweep
+from jobs.states import WakeCause
 from sandboxes.models import Sandbox
+from sandboxes.services import sandbox_lock, sandbox_offer
 from tests.jobs import factories, held
 from tests.jobs.factories import Agent, kinds, sandbox_asleep, sandbox_ended
 from tests.jobs.held import box, fresh, room, workspace_of
@@ -25,7 +27,7 @@ from tests.workspaces.factories import saved
 from workspaces.services import workspace_delete
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "bucket")]
-ROUNDS = int(os.environ.get("MAGS_TEST_RACES", "2"))  # of each race: which side wins differs
+ROUNDS = int(os.environ.get("TEST_RACES", "2"))  # of each race: which side wins differs
 
 
 def race(*calls: Callable[[], object]) -> list[object]:
@@ -101,13 +103,34 @@ def test_a_visitor_while_it_is_stopped_for_idleness(agent: Agent, owner: User, r
     assert agrees(agent, owner, f"w{round_}")
 
 
+def test_a_sandbox_that_gets_its_host_while_it_is_locked_is_found(agent: Agent, owner: User) -> None:
+    job = idle(agent, owner, "w")
+    held.end(agent, box(job), "idle")
+    sandbox = raising.sandbox_raise(fresh(job), WakeCause.URL)
+    found: list[Sandbox | None] = []
+
+    def lock() -> None:
+        with transaction.atomic():
+            found.append(sandbox_lock(sandbox.pk))
+        connections.close_all()  # of this thread
+
+    locking = threading.Thread(target=lock)
+    with transaction.atomic():
+        assert sandbox_offer(sandbox, agent.host)
+        locking.start()
+        locking.join(timeout=0.3)  # it has read, and waits for the row
+    locking.join()
+    assert [x and x.host_id for x in found] == [agent.host.pk]
+
+
 @pytest.mark.parametrize("round_", range(ROUNDS))
 def test_a_stop_while_it_is_recovered(agent: Agent, owner: User, round_: int) -> None:
     job = idle(agent, owner, f"w{round_}", no_sleep=True)
     for _ in range(2):
         held.end(agent, box(job), "oom")
     later = timezone.now() + timedelta(minutes=1)
-    race(lambda: job_stop(fresh(job)), lambda: sweep(is_reachable=True, now=later))
+    answers = race(lambda: job_stop(fresh(job)), lambda: sweep(is_reachable=True, now=later))
+    assert isinstance(answers[0], Job), answers
     for sandbox in live(owner):
         assert (sandbox.is_put_away, sandbox.is_stop_wished) == (True, True)
         held.end(agent, sandbox, "stopped")
