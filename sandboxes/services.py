@@ -6,6 +6,7 @@ Whoever writes one that has a host holds the host's row first, then the sandbox'
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import string
 from collections.abc import Callable
@@ -35,6 +36,10 @@ from workspaces.services import Commit, Hold, version_commit, workspace_place, w
 
 ID_ALPHABET = string.ascii_lowercase + string.digits
 MESSAGE_LIMIT = 500
+
+
+class _GotHost(Exception):
+    """While we waited for the row of a sandbox that had none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +88,20 @@ def sandbox_create(sandbox_id: str, make: Make, workspace: Workspace | None, hos
 
 def sandbox_lock(sandbox_id: str) -> Sandbox | None:
     """The live sandbox, its own and its host's row held until the transaction ends."""
-    rows = Sandbox.objects.exclude(state=SandboxPhase.ENDED)
-    while seen := rows.filter(pk=sandbox_id).values_list("host_id").first():
-        (host_id,) = seen
-        if host_id is not None:
-            Host.objects.select_for_update().filter(pk=host_id).first()
-        if held := rows.select_for_update().filter(host_id=host_id, pk=sandbox_id).first():
-            return held  # else it was given to a host, or ended, between the two
-    return None
+    live = Sandbox.objects.exclude(state=SandboxPhase.ENDED).filter(pk=sandbox_id)
+    seen = live.values_list("host_id").first()
+    if seen is None:
+        return None
+    (host_id,) = seen
+    if host_id is not None:
+        Host.objects.select_for_update().filter(pk=host_id).first()
+        return live.select_for_update().first()
+    with contextlib.suppress(_GotHost), transaction.atomic():
+        held = live.select_for_update().first()
+        if held is not None and held.host_id is not None:
+            raise _GotHost  # gives its row back, since its host's comes first
+        return held
+    return sandbox_lock(sandbox_id)
 
 
 def sandbox_offer(sandbox: Sandbox, host: Host) -> bool:
