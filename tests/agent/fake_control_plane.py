@@ -16,6 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tests import accepting
 from tests.agent.fake_sandboxes import FakeSandbox, FakeSandboxes, FakeWorkspace
 
 KEY = "magshost_0123456789abcdef"
@@ -108,7 +109,7 @@ class FakeControlPlane:
 
     async def stop(self) -> None:
         if self._runner is not None:
-            await self._runner.cleanup()
+            await accepting.end(self._runner)
             self._runner = None
 
     @web.middleware

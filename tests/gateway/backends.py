@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from aiohttp import WSMsgType, web
 
+from tests import accepting
+
 
 @dataclass
 class Backend:
@@ -101,7 +103,7 @@ async def backend(port: int = 0) -> AsyncIterator[Backend]:
     try:
         yield server
     finally:
-        await runner.cleanup()
+        await accepting.end(runner)
 
 
 @contextlib.asynccontextmanager

@@ -11,6 +11,8 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from tests import accepting
+
 KEY = "the-gateways-key"
 TICKET = "a.good.ticket"
 SANDBOX_ID = "a1b2c3d4e5f6g7h8"
@@ -54,7 +56,7 @@ class ControlPlaneServer:
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
-        await self._runner.cleanup()
+        await accepting.end(self._runner)
 
     def run(self, label: str, data_port: int, port: int | None, **changes: Any) -> dict[str, Any]:
         self.routes[label] = {

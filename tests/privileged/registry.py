@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tests import accepting
 from tests.agent.bucket import Bucket
 
 
@@ -36,7 +37,7 @@ class FakeRegistry:
         try:
             yield self
         finally:
-            await runner.cleanup()
+            await accepting.end(runner)
 
     async def _objects(self, request: web.Request) -> web.Response:
         wanted = await request.json()

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 from aiohttp import ClientSession, web
 
+from tests import accepting
+
 Misbehaviour = Callable[[web.Request, int], "str | None"]
 BODY_LIMIT_BYTES = 64 << 20
 
@@ -37,7 +39,7 @@ class FaultyProxy:
 
     async def __aexit__(self, *_: object) -> None:
         self._closing.cancel()
-        await self._runner.cleanup()
+        await accepting.end(self._runner)
 
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
         self.count += 1
