@@ -109,7 +109,7 @@ def test_names_of_sandboxes_get_certificates_and_others_none(proxy: Proxy, app: 
 
 
 def test_the_dashboard_and_its_websockets_pass(proxy: Proxy, stack: RunningStack, app: str) -> None:
-    assert proxy.get("localhost").headers["Location"] == "/jobs/"
+    assert proxy.get("localhost").headers["Location"] == "/login/?next=/"
 
     async def log() -> str:
         url = f"wss://localhost:{proxy.port}/ws/jobs/{app}/logs"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 from conftest import Command
+from fake_job import FakeJob
 from fake_server import FakeServer
 from fake_workspaces import MADE_AT, FakeWorkspace
 
@@ -196,7 +198,19 @@ def test_delete_as_json(mags: Command, web: FakeWorkspace) -> None:
     assert json.loads(ran.stdout) == {"workspace_id": "web", "deleted": True}
 
 
+def test_files_that_are_being_saved_are_waited_for(
+    mags: Command, server: FakeServer, web: FakeWorkspace
+) -> None:
+    job = server.jobs["6b1f"] = FakeJob("6b1f", {})
+    job.finish()
+    web.more = {"active_job": job.id}
+    threading.Timer(0.5, web.more.clear).start()  # the sandbox has ended
+    assert mags("workspace", "delete", "web", "--yes").stdout == b"web is deleted.\n"
+    assert server.workspaces == {}
+
+
 def test_workspace_in_use_is_not_deleted(mags: Command, server: FakeServer, web: FakeWorkspace) -> None:
+    server.jobs["6b1f"] = FakeJob("6b1f", {})
     web.more = {"active_job": "6b1f"}
     ran = mags("workspace", "delete", "web", "--yes")
     assert (ran.returncode, ran.stdout) == (125, b"")

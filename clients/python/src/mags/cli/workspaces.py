@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mags.cli import options, terminal
 from mags.cli.app import EXIT_INTERRUPTED, StyledGroup
 from mags.cli.connect import connect
+from mags.errors import MagsError
 
 if TYPE_CHECKING:
     from mags import Mags
+
+SAVED_WITHIN_S = 30.0
+ASK_AGAIN_S = 0.2
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 _limit = click.option(
@@ -170,7 +174,8 @@ def fork(name: str, new_name: str, version: int | None, *, as_json: bool) -> Non
 def delete(name: str, *, yes: bool, as_json: bool) -> int:
     """Delete the workspace NAME and everything that was saved of it. Nothing brings it back.
 
-    Asks first on a terminal; elsewhere it needs --yes. Refused while a job uses it.
+    Asks first on a terminal; elsewhere it needs --yes. Refused while a job uses it; what a job that is over
+    left is waited for.
     """
     if not yes and not sys.stdin.isatty():
         raise click.UsageError("Deleting cannot be undone, and there is nobody to ask here: add --yes.")
@@ -178,12 +183,37 @@ def delete(name: str, *, yes: bool, as_json: bool) -> int:
     if not yes and not _is_sure(client, name):
         terminal.note("nothing was deleted")
         return EXIT_INTERRUPTED
-    answer = client.delete_workspace(name)
+    answer = _delete(client, name)
     if as_json:
         click.echo(json.dumps({"workspace_id": name, "deleted": True, **answer}))
     else:
         click.echo(f"{terminal.printable(name)} is deleted.")
     return 0
+
+
+def _delete(client: Mags, name: str) -> dict[str, Any]:
+    """A job's end is told before its files are saved, and until then they are in use."""
+    from mags.cli import progress
+
+    deadline = time.monotonic() + SAVED_WITHIN_S
+    with progress.waiting(f"deleting {name}"):
+        while True:
+            try:
+                return client.delete_workspace(name)
+            except MagsError as error:
+                if error.code != "workspace_in_use" or not _is_left(client, name):
+                    raise
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(ASK_AGAIN_S)
+
+
+def _is_left(client: Mags, name: str) -> bool:
+    """Whether no job uses the workspace that is in use."""
+    from mags.lifecycle import is_over
+
+    job = client.workspace(name)["active_job"]
+    return job is None or is_over(client.status(job))
 
 
 def _is_sure(client: Mags, name: str) -> bool:
