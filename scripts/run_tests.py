@@ -25,7 +25,7 @@ BOTH_CORES = ["-n2", "--dist=worksteal"]  # neighbours stay together, and share 
 QUICK = "-mnot (privileged or stack or browser)"
 # The apps that talk to the database; their tests pass on either one.
 DATABASE_APPS = (
-    "core", "accounts", "hosts", "workspaces", "files", "images", "sandboxes", "jobs", "dashboard",
+    "core", "accounts", "hosts", "workspaces", "files", "images", "sandboxes", "jobs", "usage", "dashboard",
 )  # fmt: skip
 # About shapes, bodies, Redis, S3 and settings: another database would show nothing.
 WITHOUT_DATABASE = (

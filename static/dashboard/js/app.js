@@ -90,6 +90,21 @@ addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) form.removeAttribute("data-sent");
 });
 
+// The palette comes when it is first asked for.
+const find = () => import("./palette.js").then(({ open }) => open());
+document.addEventListener("keydown", (event) => {
+  const target = /** @type {Element} */ (event.target);
+  if (event.key !== "k" || event.shiftKey || event.altKey || event.ctrlKey === event.metaKey) return;
+  // In a terminal it is the shell's, and some pages have none.
+  if (target.closest(".xterm") || !document.getElementById("palette")) return;
+  event.preventDefault();
+  find();
+});
+for (const button of document.querySelectorAll("[data-finds]")) button.addEventListener("click", find);
+if (/mac|iphone|ipad/i.test(navigator.userAgent)) {
+  for (const key of document.querySelectorAll("[data-finder-key]")) key.textContent = "⌘ K";
+}
+
 onKey("?", () => openDialog("shortcuts"));
 for (const link of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-key]"))) {
   onKey(link.dataset.key ?? "", () => link.click());

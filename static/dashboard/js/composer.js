@@ -22,6 +22,9 @@ export function setUpComposer(panel, opener) {
   opener?.setAttribute("aria-expanded", String(!panel.hidden));
   opener?.addEventListener("click", () => show(panel.hidden || document.activeElement !== script));
   onKey("c", () => show(true));
+  const byAddress = () => location.hash === "#composer" && show(true);
+  addEventListener("hashchange", byAddress);
+  byAddress();
   panel.querySelector("[data-composer-close]")?.addEventListener("click", () => show(false));
   if (/mac|iphone|ipad/i.test(navigator.userAgent)) {
     /** @type {HTMLElement} */ (panel.querySelector("[data-run-key]")).textContent = "⌘ ↵";
