@@ -24,9 +24,7 @@ RAW_PAGE_LINES = 20_000
 RAW_PAGE_BYTES = 1024 * 1024
 
 
-def jobs_with_heads(
-    actor: User, *, status: str = "", text: str = "", workspace: str = ""
-) -> QuerySet[Job]:
+def jobs_with_heads(actor: User, *, status: str = "", text: str = "", workspace: str = "") -> QuerySet[Job]:
     """`job_list`, each job with the beginning of its script as `job.head`."""
     found = job_list(actor, status=status, text=text, workspace=workspace)
     return found.annotate(head=Substr("script", 1, HEAD_CHARS))

@@ -22,7 +22,7 @@ export function setUpComposer(panel, opener) {
   opener?.setAttribute("aria-expanded", String(!panel.hidden));
   opener?.addEventListener("click", () => show(panel.hidden || document.activeElement !== script));
   onKey("c", () => show(true));
-  const byAddress = () => location.hash === "#composer" && show(true);
+  const byAddress = () => location.hash === "#run" && show(true);
   addEventListener("hashchange", byAddress);
   byAddress();
   panel.querySelector("[data-composer-close]")?.addEventListener("click", () => show(false));
