@@ -35,6 +35,12 @@ class MissingScope(Forbidden):
     default_remediation = "Use a token with the scope, made in the dashboard or by `mags token create`."
 
 
+class ConfirmationNeeded(Forbidden):
+    code = "confirmation_needed"
+    default_message = "This needs a sign-in that is not long ago."
+    default_remediation = "Confirm that it is you at /confirm/, then try again."
+
+
 class OutsideWorkspace(Forbidden):
     code = "outside_workspace"
     default_message = "This token is for one workspace only, and this is outside of it."

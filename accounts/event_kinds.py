@@ -10,6 +10,8 @@ class EventKind(StrEnum):
     SIGN_IN_FAILED = "sign_in_failed"  # nobody is its user where it is not known whom they meant to be
     SIGNED_OUT = "signed_out"
     SIGNED_OUT_EVERYWHERE = "signed_out_everywhere"
+    CONFIRMED = "confirmed"  # by somebody who was signed in, that it is them
+    CONFIRM_FAILED = "confirm_failed"
     ACCOUNT_CREATED = "account_created"
     PROFILE_CHANGED = "profile_changed"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a kind of event

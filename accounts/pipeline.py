@@ -37,6 +37,12 @@ def person_admitted(
     return {"email": email}
 
 
+def same_person(user: User | None = None, confirms: int | None = None, **_: Any) -> None:
+    """Where somebody confirms that an account is theirs, nothing but an identity of that account will do."""
+    if confirms is not None and (user is None or user.pk != confirms):
+        raise SignInRefused(Refusal.NOT_LINKED)
+
+
 def first_of_provider(
     backend: OpenIdConnect,
     email: str,

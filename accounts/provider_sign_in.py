@@ -10,6 +10,7 @@ from social_core.exceptions import SocialAuthBaseException
 from social_django.utils import load_strategy
 
 from accounts.audit import note
+from accounts.confirmation import confirm
 from accounts.event_kinds import EventKind
 from accounts.models import User
 from accounts.providers import OpenIdConnect, Provider
@@ -50,22 +51,26 @@ def wish_of(request: HttpRequest, provider: Provider) -> Wish:
 
 
 def complete(request: HttpRequest, provider: Provider, wish: Wish) -> None:
-    """Sign in whom the provider sends back, or link the identity to who is signed in.
+    """Sign in whom the provider sends back, or link the identity to who is signed in, or take it as proof
+    that they are who they were.
 
     Raises SignInRefused. No transaction is around all of it: it waits for the provider.
     """
     actor = request.user if isinstance(request.user, User) else None
-    if wish.links_to != (actor.pk if actor and wish.links_to else None):
+    meant = wish.links_to or wish.confirms
+    if meant is not None and (actor is None or actor.pk != meant):
         raise SignInRefused(Refusal.OTHER_PERSON, actor)
     linked = actor if wish.links_to else None
     try:
-        user = cast("User", _backend(request, provider).complete(user=linked))
+        user = cast("User", _backend(request, provider).complete(user=linked, confirms=wish.confirms))
     except SignInRefused:
         raise
     except Exception as error:
         raise _refused(provider, error) from error
     _note_news(request, provider, user, is_linking=linked is not None)
-    if linked is None:
+    if wish.confirms is not None:
+        confirm(request, user, provider.title)
+    elif linked is None:
         sign_in(request, user, provider.title)
 
 

@@ -29,6 +29,7 @@ class OpenIdConnect(OpenIdConnectAuth[HttpResponse]):
     # Another issuer is another provider: its subjects are other people.
     name = f"oidc-{hashlib.sha256(settings.OIDC_ISSUER.encode()).hexdigest()[:16]}"
     DEFAULT_USE_PKCE = True
+    confirm_prompt = "login"  # has the provider ask, although somebody is signed in there
     wish = Wish()
 
     @property
@@ -52,6 +53,8 @@ class OpenIdConnect(OpenIdConnectAuth[HttpResponse]):
 
     def auth_params(self, state: str | None = None) -> dict[str, Any]:
         params: dict[str, Any] = super().auth_params(state)  # type: ignore[no-untyped-call]
+        if self.wish.confirms is not None:
+            params["prompt"] = self.confirm_prompt
         key = self.transaction_key(str(state))
         self.strategy.session_set(key, {**self.strategy.session_get(key), "wish": asdict(self.wish)})
         return params
@@ -75,6 +78,7 @@ class OpenIdConnect(OpenIdConnectAuth[HttpResponse]):
 
 class Google(OpenIdConnect):
     name = "google"
+    confirm_prompt = "select_account"  # Google refuses "login"
 
     @property
     def issuer(self) -> str:

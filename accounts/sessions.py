@@ -6,6 +6,7 @@ from django.contrib.auth import login
 from django.db.models import F
 from django.http import HttpRequest
 
+from accounts import confirmation
 from accounts.audit import note
 from accounts.event_kinds import EventKind
 from accounts.models import User
@@ -17,6 +18,7 @@ BACKEND = "accounts.backends.LimitedBackend"
 def sign_in(request: HttpRequest, user: User, method: str) -> None:
     """Under a new session key: one that somebody else planted in the browser before is worth nothing."""
     login(request, user, backend=BACKEND)
+    confirmation.mark(request)
     note(user, EventKind.SIGNED_IN, request, method=method)
 
 

@@ -17,6 +17,7 @@ class Refusal(StrEnum):
     EMAIL_TAKEN = "email_taken"  # by an account that this identity is not linked to
     IDENTITY_TAKEN = "identity_taken"  # linked to another account
     OTHER_LINKED = "other_linked"  # to this account, of the same provider
+    NOT_LINKED = "not_linked"  # to the account that somebody confirms to be theirs
     OTHER_PERSON = "other_person"  # somebody else has signed in while they were away
     UNAVAILABLE = "unavailable"
     MISCONFIGURED = "misconfigured"  # the provider refuses us, or says what it must not

@@ -62,6 +62,10 @@ class ConsentForm(forms.Form):
         WORKSPACE_NAME, required=False, error_messages={"invalid": "No workspace can have this name."}
     )
 
+    def needs_confirmation(self) -> bool:
+        """Such a token makes others, and so outlives the session that it was made in."""
+        return bool(self.cleaned_data["scope"] == Scope.ADMIN)
+
     def wish(self) -> TokenWish:
         given = self.cleaned_data
         return TokenWish(given["name"], self._expires_at(), (given["scope"],), given["workspace"])

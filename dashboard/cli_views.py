@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts import cli_logins
 from accounts.api.actor import actor_of
 from accounts.cli_logins import Asking
+from accounts.confirmation import is_confirmed
 from accounts.errors import NoSuchUserCode
 from core import bucket
 from core.addresses import client_address
@@ -26,6 +27,7 @@ from dashboard.cli_forms import (
     ConsentForm,
     LoopbackQuery,
 )
+from dashboard.confirm_views import confirm_href
 
 TRIES_PER_MINUTE = 10  # of one person to type a code
 
@@ -51,6 +53,8 @@ def loopback(request: HttpRequest) -> HttpResponse:
     form = ConsentForm(request.POST)
     if not form.is_valid():
         return _consent(request, asking, code, form)
+    if form.needs_confirmation() and not is_confirmed(request):
+        return redirect(confirm_href(request.get_full_path()))
     granted = cli_logins.loopback_consent(
         actor_of(request), asking, given["code_challenge"], given["redirect_uri"], form.wish(), request
     )
@@ -77,6 +81,8 @@ def device(request: HttpRequest) -> HttpResponse:
             return _consent(
                 request, asking, typed, form if "approve" in request.POST else None, is_device=True
             )
+        if form.needs_confirmation() and not is_confirmed(request):
+            return redirect(confirm_href(request.path))
         cli_logins.device_consent(login, actor_of(request), form.wish(), request)
     except (NoSuchUserCode, Throttled) as error:
         return _typed_wrong(request, typed, error)

@@ -15,6 +15,8 @@ WORDS: Mapping[str, str] = {
     EventKind.SIGN_IN_FAILED: "An attempt to sign in with {method} failed",
     EventKind.SIGNED_OUT: "Signed out",
     EventKind.SIGNED_OUT_EVERYWHERE: "Signed out everywhere",
+    EventKind.CONFIRMED: "Confirmed with {method} that it was you",
+    EventKind.CONFIRM_FAILED: "An attempt to confirm with {method} that it was you failed",
     EventKind.ACCOUNT_CREATED: "The account was made by signing in with {provider}",
     EventKind.PROFILE_CHANGED: "Changed the name",
     EventKind.PASSWORD_CHANGED: "Changed the password",
@@ -37,6 +39,7 @@ REASONS: Mapping[str, str] = {
     Refusal.INACTIVE: "the account is switched off",
     Refusal.EMAIL_TAKEN: "it is not linked to this account",
     Refusal.IDENTITY_TAKEN: "it is linked to another account",
+    Refusal.NOT_LINKED: "it is not the one that is linked to this account",
     Refusal.OTHER_PERSON: "somebody else had signed in meanwhile",
     Refusal.UNAVAILABLE: "the provider did not answer",
 }
@@ -57,7 +60,7 @@ SYSTEMS = (
     ("Mac OS X", "macOS"),
     ("Linux", "Linux"),
 )
-TROUBLE = (EventKind.SIGN_IN_FAILED, EventKind.USER_SUSPENDED)
+TROUBLE = (EventKind.SIGN_IN_FAILED, EventKind.CONFIRM_FAILED, EventKind.USER_SUSPENDED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts import provider_sign_in
 from accounts.audit import note
 from accounts.backends import ACCOUNT_SHARE
+from accounts.confirmation import is_confirmed
 from accounts.event_kinds import EventKind
 from accounts.models import User
 from accounts.providers import Provider, providers
@@ -21,11 +22,13 @@ from accounts.sign_in_errors import Refusal, SignInRefused
 from accounts.wishes import Wish
 from core import bucket
 from core.addresses import client_address
+from dashboard.confirm_views import confirm_href
 from dashboard.login import safe_next
 
 # The form goes to ourselves, and a page of ours goes on: `form-action` of the Content-Security-Policy counts
 # for wherever a form's answer redirects to, and providers redirect as they like (docs/decisions/1210).
 ON_THE_WAY = "dashboard/login_leaving.html"
+CONFIRMED_HREF = "/settings/?done=confirmed#methods"
 
 
 @require_POST
@@ -33,12 +36,15 @@ ON_THE_WAY = "dashboard/login_leaving.html"
 def begin(request: HttpRequest, provider: str) -> HttpResponse:
     """By POST, with CSRF: nobody else can start it in somebody's browser."""
     chosen = _chosen(provider)
-    is_linking = "link" in request.POST
-    if is_linking and not request.user.is_authenticated:
+    is_linking, is_confirming = "link" in request.POST, "confirm" in request.POST
+    if (is_linking or is_confirming) and not request.user.is_authenticated:
         return redirect("dashboard:login")
+    if is_linking and not is_confirmed(request):
+        return redirect(confirm_href(CONFIRMED_HREF))
     wish = Wish(
         next_href=safe_next(request, request.POST.get("next", "")),
         links_to=request.user.pk if is_linking else None,
+        confirms=request.user.pk if is_confirming else None,
     )
     try:
         _take(request)
@@ -86,6 +92,8 @@ def _refused(request: HttpRequest, provider: Provider, wish: Wish, refused: Sign
             method=provider.title, reason=refused.refusal, email=refused.email,
         )  # fmt: skip
     told = {"problem": refused.refusal.value, "provider": provider.slug}
+    if wish.confirms is not None:
+        return redirect(f"{confirm_href(wish.next_href)}&{urlencode(told)}")
     if actor is not None:
         return redirect(f"{reverse('dashboard:settings')}?{urlencode(told)}#methods")
     if refused.refusal == Refusal.EMAIL_TAKEN:

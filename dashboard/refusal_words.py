@@ -43,6 +43,10 @@ WORDS = {
         "Another {name} account is linked to yours already.",
         "Unlink that one first.",
     ),
+    Refusal.NOT_LINKED: (
+        "This is not the {name} account that is linked to yours.",
+        "Choose the linked one there.",
+    ),
     Refusal.OTHER_PERSON: (
         "Somebody else has signed in here in the meantime.",
         "Nothing was linked. Look who is signed in, and try again.",

@@ -34,6 +34,14 @@ class SettingsForm(DeedForm):
     def next_href(self) -> str:
         return f"{reverse('dashboard:settings')}?done={self.done}#{self.section}"
 
+    def needs_confirmation(self) -> bool:
+        """Whether somebody must have shown lately that it is them."""
+        return False
+
+    def confirmed_href(self) -> str:
+        """Where they try again then. What they had typed is not carried along: it may be a password."""
+        return f"{reverse('dashboard:settings')}?done=confirmed#{self.section}"
+
 
 class ProfileForm(SettingsForm):
     done, section = "profile", "profile"
@@ -54,6 +62,9 @@ class PasswordForm(SettingsForm):
         strip=False, max_length=4096, error_messages={"required": "Enter the new password."}
     )
     again = forms.CharField(required=False, strip=False, max_length=4096)
+
+    def needs_confirmation(self) -> bool:
+        return not self.actor.has_usable_password()  # else the present one is asked for
 
     def clean_present(self) -> str:
         present: str = self.cleaned_data["present"]
@@ -87,6 +98,9 @@ class PasswordForm(SettingsForm):
 class UnlinkForm(SettingsForm):
     done, section = "unlinked", "methods"
     provider = forms.CharField()
+
+    def needs_confirmation(self) -> bool:
+        return True
 
     def _perform(self, wanted: dict[str, Any]) -> None:
         unlink(self.actor, wanted["provider"], self.request)

@@ -10,9 +10,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from accounts.api.actor import actor_of
+from accounts.confirmation import is_confirmed
 from accounts.identities import methods_of
 from accounts.selectors import event_list
 from core.errors import Invalid
+from dashboard.confirm_views import confirm_href
 from dashboard.event_words import event_row
 from dashboard.pages import PAGE_SIZE, address, page
 from dashboard.refusal_words import refusal_words
@@ -22,6 +24,7 @@ DONE = {
     "profile": "Your name is saved.",
     "password": "Your password is changed, and you are signed out everywhere else. Your tokens still work.",
     "linked": "Linked. You can sign in with it from now on.",
+    "confirmed": "Confirmed. Go on with what you wanted to do.",
     "unlinked": "Unlinked. Nobody can sign in to your account with it any more.",
 }
 
@@ -37,6 +40,8 @@ def settings_page(request: HttpRequest) -> HttpResponse:
     if kind is None:
         raise Invalid
     form = kind(request, request.POST)
+    if form.needs_confirmation() and not is_confirmed(request):
+        return redirect(confirm_href(form.confirmed_href()))
     if form.perform():
         return redirect(form.next_href())
     return _shown(request, form)

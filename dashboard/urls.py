@@ -3,6 +3,7 @@ from django.urls import include, path
 from dashboard import (
     alias_views,
     cli_views,
+    confirm_views,
     cron_views,
     design_views,
     diff_views,
@@ -26,6 +27,7 @@ urlpatterns = [
     path("login/<slug:provider>/", provider_views.begin, name="provider"),
     path("login/<slug:provider>/callback/", provider_views.answer, name="provider_answer"),
     path("logout/", SignOutView.as_view(), name="logout"),
+    path("confirm/", confirm_views.confirm_page, name="confirm"),
     path("settings/", settings_views.settings_page, name="settings"),
     path("palette/", palette_views.palette, name="palette"),
     path("design/", design_views.design, name="design"),

@@ -222,12 +222,14 @@ for _issuer in filter(None, (GOOGLE_ISSUER, OIDC_ISSUER)):
     require_safe_issuer(_issuer)
 SIGN_IN_DOMAINS = words(env.list("SIGN_IN_DOMAINS", [""]))
 SIGN_IN_INVITE_ONLY = env.bool("SIGN_IN_INVITE_ONLY", False)
+CONFIRMED_MINUTES = env.int("CONFIRMED_MINUTES", 10)  # accounts/confirmation.py
 SECURITY_EVENT_DAYS = env.int("SECURITY_EVENT_DAYS", 365)
 SOCIAL_AUTH_REQUESTS_TIMEOUT = 10  # s; a page waits for the provider
 SOCIAL_AUTH_PIPELINE = [
     "social_core.pipeline.social_auth.social_details",
     "social_core.pipeline.social_auth.social_uid",
     "social_core.pipeline.social_auth.social_user",
+    "accounts.pipeline.same_person",
     "accounts.pipeline.person_admitted",
     "accounts.pipeline.first_of_provider",
     "accounts.pipeline.account_made",

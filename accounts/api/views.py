@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import services
+from accounts import confirmation, services
 from accounts.api import serializers
 from accounts.api.actor import actor_of
 from accounts.models import ApiToken
@@ -47,10 +47,13 @@ class TokensView(APIView):
         responses={201: serializers.TokenCreatedOutput},
     )
     def post(self, request: Request) -> Response:
-        """Make a token. Its text is in this answer and nowhere else."""
+        """Make a token. Its text is in this answer and nowhere else. In a browser's session one with the
+        scope `admin` needs a sign-in that is not long ago (403 `confirmation_needed`)."""
         wanted = serializers.TokenCreateInput(data=request.data)
         wanted.is_valid(raise_exception=True)
         given = wanted.validated_data
+        if Scope.ADMIN in given["scopes"] and not isinstance(request.auth, ApiToken):
+            confirmation.require(request._request)
         token, text = services.token_create(
             actor_of(request), given["name"], given["expires_at"],
             scopes=given["scopes"], workspace_name=given["workspace"] or "", request=request._request,

@@ -6,7 +6,9 @@ import itertools
 from datetime import datetime
 
 from django.test import Client
+from django.utils import timezone
 
+from accounts.confirmation import CONFIRMED_AT
 from accounts.models import ApiToken, User
 from accounts.services import token_create, user_create
 
@@ -33,6 +35,14 @@ def bearer(text: str) -> Client:
 def client_of(owner: User) -> Client:
     """A client that sends a token of `owner`."""
     return bearer(token_of(owner)[1])
+
+
+def confirmed(client: Client) -> Client:
+    """As if its user had just signed in."""
+    session = client.session
+    session[CONFIRMED_AT] = timezone.now().timestamp()
+    session.save()
+    return client
 
 
 def browser_of(owner: User) -> Client:

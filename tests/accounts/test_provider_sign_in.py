@@ -294,6 +294,7 @@ def test_linking_and_unlinking(provider: Provider) -> None:
     owner = factories.user()
     browser = Client()
     browser.force_login(owner)
+    factories.confirmed(browser)
     person = Person(provider, browser)
     provider.knows("mine", email="private@else.example")
     assert person.sign_in("mine", link="1")["Location"] == "/settings/?done=linked#methods"
@@ -316,6 +317,7 @@ def test_one_identity_of_each_provider_is_linked_and_goes(person: Person) -> Non
     owner.set_password("a long enough password")
     owner.save()
     person.client.force_login(owner)
+    factories.confirmed(person.client)
     person.client.post("/settings/", {"action": "unlink", "provider": "google"})
     assert not UserSocialAuth.objects.exists()
 
@@ -325,6 +327,7 @@ def test_an_identity_of_another_account_is_not_linked(person: Person) -> None:
     person.sign_in("taken")
     browser = Client()
     browser.force_login(factories.user())
+    factories.confirmed(browser)
     assert problem_of(Person(person.provider, browser).sign_in("taken", link="1")) == "identity_taken"
     assert UserSocialAuth.objects.count() == 1
 
@@ -332,6 +335,7 @@ def test_an_identity_of_another_account_is_not_linked(person: Person) -> None:
 def test_who_begins_to_link_must_be_who_comes_back(provider: Provider) -> None:
     browser = Client()
     browser.force_login(factories.user())
+    factories.confirmed(browser)
     person = Person(provider, browser)
     provider.knows("swap")
     back = person.consent(person.leave(link="1"), "swap")

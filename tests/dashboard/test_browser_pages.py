@@ -12,6 +12,7 @@ from playwright.sync_api import Error, Page, Route, expect
 from accounts.models import ApiToken, User
 from jobs.models import Job
 from tests.accounts.factories import PASSWORD, token_of, user
+from tests.dashboard import axe
 from tests.dashboard.live import LiveAgent, WebServer
 from tests.jobs import factories
 
@@ -169,6 +170,27 @@ def test_a_token_is_shown_once_and_can_be_revoked(open_page: Open) -> None:
     expect(page.locator("#token-list")).to_contain_text("You have no tokens yet.")
     token.refresh_from_db()
     assert token.revoked_at is not None
+
+
+def test_a_token_for_everything_asks_who_it_is(web: WebServer, open_page: Open) -> None:
+    owner = user(password=PBKDF2PasswordHasher().encode(PASSWORD, "salt-of-a-test"))
+    page = open_page(owner, "/tokens/")
+    page.fill("#token-name", "operator")
+    page.get_by_role("radio", name="Admin").check()
+    page.click("text=Create token")
+    page.wait_for_url("**/confirm/**")
+    expect(page.get_by_label("Password")).to_be_focused()
+    page.keyboard.type("wrong")
+    page.keyboard.press("Enter")
+    expect(page.locator("#confirm-password-error")).to_have_text("This is not your password.")
+    axe.check_both_themes(page)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{web.url}/tokens/")
+    expect(page.locator("#token-name")).to_have_value("operator")
+    page.click("text=Create token")
+    expect(page.locator("[data-token-text]")).to_contain_text("mags_")
+    assert ApiToken.objects.get(owner=owner).scopes == ["read", "run", "admin"]
 
 
 def test_a_token_needs_a_name(open_page: Open) -> None:

@@ -2,10 +2,11 @@
 
 /** What the API answered with a status of 400 or more, or that it could not be reached. */
 export class ApiError extends Error {
-  /** @param {number} status @param {{error?: string, remediation?: string, fields?: Record<string, unknown>}} body */
+  /** @param {number} status @param {{error?: string, code?: string, remediation?: string, fields?: Record<string, unknown>}} body */
   constructor(status, body) {
     super(body.error || `The server answered ${status}.`);
     this.status = status;
+    this.code = body.code ?? "";
     this.remediation = body.remediation ?? "";
     this.fields = body.fields ?? {};
   }

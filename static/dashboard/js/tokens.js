@@ -4,6 +4,7 @@ import { ApiError, call } from "./api.js";
 import { refresh } from "./live.js";
 
 const DAY_MS = 86_400_000;
+const KEPT = "mags-token-form";
 const form = /** @type {HTMLFormElement} */ (document.querySelector("[data-token-form]"));
 const panel = /** @type {HTMLElement} */ (document.querySelector("[data-token-new]"));
 const dialog = /** @type {HTMLDialogElement} */ (document.getElementById("revoke"));
@@ -41,6 +42,7 @@ dialog.addEventListener("close", () => {
   if (dialog.returnValue === "confirm") attempt(() => call("DELETE", `${form.getAttribute("action")}/${revoked}`));
 });
 
+comeBack();
 submit.disabled = false; // off until here, because the API does not take what a form sends by itself
 
 /** @param {() => Promise<void>} action */
@@ -51,10 +53,25 @@ async function attempt(action) {
     refresh();
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
+    if (error.code === "confirmation_needed") return leave();
     const [field] = Object.keys(error.fields);
     problem.textContent = field ? `${field[0].toUpperCase()}${field.slice(1)}: ${error.fields[field]}` : error.message;
     problem.hidden = false;
   }
+}
+
+/** To the page that asks who it is, and back here with what is in the form. */
+function leave() {
+  sessionStorage.setItem(KEPT, JSON.stringify([...new FormData(form)]));
+  location.assign(form.dataset.confirm ?? "");
+}
+
+function comeBack() {
+  for (const [name, value] of JSON.parse(sessionStorage.getItem(KEPT) ?? "[]")) {
+    const field = /** @type {HTMLInputElement | RadioNodeList | null} */ (form.elements.namedItem(name));
+    if (field) field.value = value;
+  }
+  sessionStorage.removeItem(KEPT);
 }
 
 /** @param {string} text */
