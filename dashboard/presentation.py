@@ -205,6 +205,7 @@ def facts(job: Job, host: str, isolation: str) -> list[Fact]:
     waited = f" ({job.reason})" if job.reason else ""
     found = [
         Fact("Status", f"{job.status}{waited}"),
+        *_workspace(job),
         Fact("Host", host or "None yet"),
         Fact("Isolation", isolation or "–"),
         Fact("Image", job.image),
@@ -224,6 +225,14 @@ def facts(job: Job, host: str, isolation: str) -> list[Fact]:
         "Saved": job.durable_at, "Unsaved since": job.unsaved_since,
     }  # fmt: skip
     return found + [Fact(label, at=at) for label, at in times.items() if at]
+
+
+def _workspace(job: Job) -> list[Fact]:
+    """Where its files stay; its name too when it is gone."""
+    if not job.workspace_name:
+        return []
+    address = reverse("dashboard:workspace", args=[job.workspace_name]) if job.workspace_id else ""
+    return [Fact("Workspace", job.workspace_name, address=address)]
 
 
 def _output(job: Job) -> str:

@@ -19,7 +19,7 @@ from core.live import Topic, tell
 from dashboard.routing import websocket_urlpatterns
 from jobs import consumers
 from tests.accounts.factories import user
-from tests.jobs import factories
+from tests.jobs import factories, held
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
 PATIENCE_S = 5
@@ -65,6 +65,15 @@ async def test_a_change_is_told_to_its_owner_only(owner: User) -> None:
     assert await other.receive_nothing()
     await end.disconnect()
     await other.disconnect()
+
+
+async def test_a_job_that_enters_a_sandbox_is_told_to_the_pages_of_it(owner: User) -> None:
+    """They say by which job the workspace is used."""
+    await sync_to_async(lambda: held.idle(factories.Agent(), owner, "w"))()
+    end, _ = await signed_in(owner)
+    await sync_to_async(held.job)(owner, "w")
+    assert "sandboxes" in (await end.receive_json_from(PATIENCE_S))["changed"]
+    await end.disconnect()
 
 
 async def test_a_burst_is_one_message(owner: User) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -79,6 +80,19 @@ def test_the_url_of_a_job_leads_to_it_and_no_job_has_one_unasked() -> None:
     assert fact.address == f"http://{job.pk}.apps.localhost:8081"
     assert fact.text == f"{fact.address} (port 8000)"
     assert "URL" not in [fact.label for fact in presentation.facts(Job(), "", "")]
+
+
+def test_the_workspace_of_a_job_is_led_to_while_it_is_there() -> None:
+    gone = Job(workspace_name="shop")
+    here = Job(workspace_name="shop", workspace_id=uuid.uuid4())
+    addresses = {
+        fact.address
+        for job in (gone, here)
+        for fact in presentation.facts(job, "", "")
+        if fact.label == "Workspace"
+    }
+    assert addresses == {"", "/workspaces/shop/"}
+    assert "Workspace" not in [fact.label for fact in presentation.facts(Job(), "", "")]
 
 
 def test_stages_skip_what_is_unknown_or_nonsense() -> None:
