@@ -9,7 +9,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html")) + sorted((ROOT / "templates").rglob("*.svg"))
-MODULES = sorted((ROOT / "static" / "dashboard").rglob("*.js"))
+MODULES = [
+    path for site in ("dashboard", "handbook") for path in sorted((ROOT / "static" / site).rglob("*.js"))
+]
 INLINE = {
     "script without src": re.compile(r"<script(?![^>]*\bsrc=)", re.IGNORECASE),
     "style element": re.compile(r"<style", re.IGNORECASE),
@@ -30,7 +32,7 @@ def test_template_has_nothing_inline(path: Path) -> None:
     assert [what for what, pattern in INLINE.items() if pattern.search(text)] == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_script_makes_no_html_from_text(path: Path) -> None:
     assert HTML_SINKS.findall(path.read_text()) == []
 

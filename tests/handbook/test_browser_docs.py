@@ -68,6 +68,9 @@ def test_on_a_phone(open_page: Open, web: WebServer) -> None:
     expect(here).to_be_hidden()
     page.locator(".docs-menu > summary").click()
     expect(here).to_be_visible()
+    page.locator(".docs-here summary").click()
+    page.locator(".docs-here a").first.click()
+    assert "#" in page.url
     for path in PAGES:
         page.goto(web.url + path)
         assert page.evaluate("() => document.documentElement.scrollWidth") <= PHONE["width"], path
