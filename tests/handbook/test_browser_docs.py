@@ -64,13 +64,13 @@ def test_what_is_copied_can_be_typed(open_page: Open, web: WebServer) -> None:
 
 def test_on_a_phone(open_page: Open, web: WebServer) -> None:
     page = open_page(None, "/docs/howto/ssh/", lambda page: page.set_viewport_size(PHONE))
+    page.locator(".docs-here summary").click()
+    page.locator(".docs-here a").first.click()
+    assert "#" in page.url
     here = page.locator(".docs-nav-list [aria-current]")
     expect(here).to_be_hidden()
     page.locator(".docs-menu > summary").click()
     expect(here).to_be_visible()
-    page.locator(".docs-here summary").click()
-    page.locator(".docs-here a").first.click()
-    assert "#" in page.url
     for path in PAGES:
         page.goto(web.url + path)
         assert page.evaluate("() => document.documentElement.scrollWidth") <= PHONE["width"], path
