@@ -66,8 +66,8 @@ def change(
 
 
 def announce(job: Job) -> None:
-    """Wake everybody who watches this job, once the transaction commits; also the pages of its sandbox and its
-    workspace, which say what job is in them."""
+    """Wake everybody who watches this job, once the transaction commits; also the pages of its sandbox and
+    its workspace, which say what job is in them."""
     wake_on_commit(f"job.{job.pk}")
     is_held = job.is_persistent or job.in_sandbox_id is not None
     tell(job.owner_id, Topic.JOBS, *([Topic.SANDBOXES] if is_held else []))
