@@ -20,7 +20,8 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = str(ROOT / ".venv/bin/python")
-PYTEST = [PYTHON, "-m", "pytest", "-q", "--durations=12"]
+# What fails is run once more, and named (RERUN) if it passes then: decision 1290.
+PYTEST = [PYTHON, "-m", "pytest", "-q", "--durations=12", "--reruns=1", "-rRfEs"]
 BOTH_CORES = ["-n2", "--dist=worksteal"]  # neighbours stay together, and share what they start
 QUICK = "-mnot (privileged or stack or browser)"
 # The apps that talk to the database; their tests pass on either one.

@@ -36,7 +36,9 @@ async def test_an_agent_that_starts_sweeps_stale_qgroups(host: Host, workspace: 
     before = btrfs.qgroups(stale)
     assert set(GONE) < set(before)
     host.store.open()
-    assert btrfs.qgroups(stale) == [each for each in before if each not in GONE]
+    after = set(btrfs.qgroups(stale))  # the kernel's cleaner removes some of its own meanwhile
+    assert after <= set(before) - set(GONE)
+    assert btrfs.subvolume_id(volume.live) in after
     assert volume.usage()[1] == GIB
     gone = btrfs.subvolume_id(volume.live)
     assert gone in subvolumes(volume.path)
