@@ -70,10 +70,8 @@ ONE_BY_ONE = (
 # the other. Playwright keeps an event loop running in its process, in which no asyncio test can run; those
 # on whole stacks use none.
 SIDE_BY_SIDE = (
-    (
-        Run("In the browser and on whole stacks", ["tests", "-mbrowser or stack"]),
-        Run("Volumes", [VOLUMES, "-mprivileged"]),
-    ),
+    (Run("On whole stacks", ["tests", "-mstack"]),),
+    (Run("In the browser", ["tests", "-mbrowser and not stack"]), Run("Volumes", [VOLUMES, "-mprivileged"])),
     (Run("Sandboxes", ["tests", f"--ignore={VOLUMES}", "-mprivileged and not (stack or browser)"]), CLIENT),
 )
 say_lock = threading.Lock()
